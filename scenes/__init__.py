@@ -1,0 +1,1 @@
+"""What a scene is, where it comes from and how it moves."""

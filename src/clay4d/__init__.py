@@ -1,0 +1,1 @@
+"""4D scenes from video on any computer: no GPU needed, repeatable to the bit."""

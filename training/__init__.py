@@ -1,0 +1,1 @@
+"""Training of scenes from posed video."""
