@@ -1,0 +1,126 @@
+"""Posed pictures with times: what every loader gives and every trainer takes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from clay4d.scenes.cameras import Cameras
+
+MEMORY_BUDGET = 1 << 30
+"""Bytes of decoded pictures kept per split; the rest is decoded again when asked for."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture: colours over the data set's background, and what is known of its pixels."""
+
+    image: Float[Tensor, "H W 3"]
+    """sRGB, 0 to 1, composited on the background."""
+    mask: Float[Tensor, "H W"] | None
+    """Foreground, 0 to 1, where the data has it (alpha channel or segmentation)."""
+
+
+class Views:
+    """The pictures of one split, decoded when asked for and kept within a memory budget.
+
+    `decode(i)` gives picture i as uint8 [H, W, 3], or [H, W, 4] with its mask; the budget counts
+    decoded bytes, and what was used longest ago is dropped first.
+    """
+
+    def __init__(
+        self,
+        cameras: Cameras,
+        names: list[str],
+        decode: Callable[[int], UInt8[np.ndarray, "H W D"]],
+        *,
+        camera_ids: list[int] | None = None,
+        background: tuple[float, float, float] | None = None,
+        memory_budget: int = MEMORY_BUDGET,
+    ) -> None:
+        if not len(cameras) == len(names):
+            raise ValueError(f"names got {len(names)} entries; expected {len(cameras)}.")
+        self.cameras = cameras
+        self.names = names
+        self.camera_ids = camera_ids if camera_ids is not None else list(range(len(names)))
+        """Which physical camera took each picture."""
+        self.background = background
+        self.memory_budget = memory_budget
+        self._decode = decode
+        self._kept: OrderedDict[int, np.ndarray[Any, Any]] = OrderedDict()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def pixels(self, index: int) -> UInt8[np.ndarray, "H W D"]:
+        """Picture `index` as decoded, from memory where it is still there."""
+        if index in self._kept:
+            self._kept.move_to_end(index)
+            return self._kept[index]
+        value = self._decode(index)
+        expected = (self.cameras.height, self.cameras.width)
+        if value.shape[:2] != expected:
+            raise ValueError(
+                f"{self.names[index]} got {value.shape[1]}×{value.shape[0]} pixels; "
+                f"expected {expected[1]}×{expected[0]}. Make all pictures of a split one size."
+            )
+        self._kept[index] = value
+        self._bytes += value.nbytes
+        while self._bytes > self.memory_budget and len(self._kept) > 1:
+            self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        return value
+
+    def __getitem__(self, index: int) -> Frame:
+        pixels = torch.from_numpy(self.pixels(index)).float() / 255
+        image, mask = pixels[..., :3], pixels[..., 3] if pixels.shape[-1] == 4 else None
+        if mask is not None and self.background is not None:
+            image = image * mask[..., None] + torch.tensor(self.background) * (1 - mask[..., None])
+        return Frame(image.contiguous(), mask)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Splits of posed pictures, and what the loader knows of the scene."""
+
+    name: str
+    splits: Mapping[str, Views]
+    """By name: "train" always, "val" and "test" where the data has them."""
+    duration: float
+    """Seconds from the first time to the last; 0 for a scene that stands still."""
+    bounds: Float[Tensor, "2 3"]
+    """Lowest and highest corner of the box in which to start, metres."""
+    background: tuple[float, float, float] | None = None
+    """Colour behind everything, where the pictures have one."""
+    points: Float[Tensor, "P 6"] | None = None
+    """Known points: xyz in metres and RGB in 0–1."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def train(self) -> Views:
+        """The training pictures."""
+        return self.splits["train"]
+
+    def split(self, name: str) -> Views:
+        """A split by name.
+
+        Raises:
+            ValueError: the data has no such split.
+        """
+        if name not in self.splits:
+            known = ", ".join(self.splits)
+            raise ValueError(f"split got {name!r}; expected one of {known} in {self.name}.")
+        return self.splits[name]
+
+    @property
+    def extent(self) -> float:
+        """Radius of the training cameras about their mean, times 1.1: gsplat's scene scale."""
+        centres = self.train.cameras.centres
+        return float((centres - centres.mean(0)).norm(dim=1).max()) * 1.1
