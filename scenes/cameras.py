@@ -20,8 +20,8 @@ class Cameras:
     Raises:
         ValueError: shapes that do not agree, values that are not finite, poses that are not rigid.
 
-    >>> Cameras(torch.eye(4)[None], torch.eye(3)[None], 8, 8, torch.zeros(1)).centres.tolist()
-    [[0.0, 0.0, 0.0]]
+    >>> Cameras(torch.eye(4)[None], torch.eye(3)[None], 8, 8, torch.zeros(1)).centres.shape
+    torch.Size([1, 3])
     """
 
     viewmats: Float[Tensor, "C 4 4"]
