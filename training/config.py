@@ -12,7 +12,7 @@ class Static:
 
 @dataclass(frozen=True)
 class ControlNodes:
-    """Sparse control nodes with learned SE(3) motion that carry the Gaussians near them (SC-GS)."""
+    """Sparse control nodes with learned rigid motion that carry the Gaussians near them."""
 
     nodes: int = 512
     """Nodes, spread over the Gaussians by farthest-point sampling."""
@@ -22,15 +22,19 @@ class ControlNodes:
     """Width of the network that moves the nodes."""
     depth: int = 4
     """Hidden layers of the network."""
+    codes: int = 2
+    """Learned coordinates by which parts that touch can still move apart."""
     lr: float = 8e-4
     """Learning rate of the network."""
-    start: float = 0.08
+    nodes_lr: float = 1e-4
+    """Learning rate of the nodes' places, radii and codes."""
+    start: float = 0.06
     """Share of the steps before which nothing moves."""
 
 
 @dataclass(frozen=True)
 class HexPlane:
-    """Six feature planes over space and time and a small network (4DGaussians)."""
+    """Six feature planes over space and time and a small network."""
 
     resolution: int = 64
     """Cells along each axis of space in the finest level."""
@@ -44,13 +48,13 @@ class HexPlane:
     """Width of the network."""
     lr: float = 1.6e-3
     """Learning rate of planes and network."""
-    start: float = 0.08
+    start: float = 0.06
     """Share of the steps before which nothing moves."""
 
 
 @dataclass(frozen=True)
 class Polynomial:
-    """Per-Gaussian polynomial and Fourier motion with temporal opacity (SpacetimeGaussians)."""
+    """Per-Gaussian polynomial and Fourier motion with temporal opacity."""
 
     degree: int = 3
     """Degree of the polynomial of each centre."""
@@ -58,11 +62,113 @@ class Polynomial:
     """Sine and cosine pairs of each centre."""
     temporal_opacity: bool = True
     """Whether each Gaussian also has a moment and a span of life."""
-    lr: float = 1.6e-4
-    """Learning rate of the motion coefficients, per scene extent."""
+    path_lr: float = 1.6e-4
+    """Learning rate of the path, per scene extent."""
+    time_lr: float = 1e-2
+    """Learning rate of the span; a tenth of it for the moment and the spin."""
+    start: float = 0.0
+    """Share of the steps before which nothing moves."""
 
 
 Motion = Static | ControlNodes | HexPlane | Polynomial
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the Gaussians come from."""
+
+    count: int = 20_000
+    """Random points in the scene's box, where the data has no points of its own."""
+    triangulate: bool = False
+    """Whether to triangulate points from the pictures."""
+
+
+@dataclass(frozen=True)
+class DefaultDensity:
+    """gsplat's DefaultStrategy: clone and split by image gradient, prune, reset opacities."""
+
+    cap: int = 60_000
+    """Gaussians at the most."""
+    grow_grad2d: float = 0.0002
+    """Mean image gradient from which a Gaussian is cloned or split."""
+    every: int = 100
+    """Steps between refinements."""
+    begin: int = 500
+    """Step of the first refinement."""
+    stop: float = 0.5
+    """Share of the steps after which the set stays as it is."""
+    reset_every: int = 3000
+    """Steps between resets of the opacities."""
+
+
+@dataclass(frozen=True)
+class McmcDensity:
+    """Relocation, growth to a cap and noise (3DGS as Markov chain Monte Carlo)."""
+
+    cap: int = 60_000
+    """Gaussians at the most."""
+    growth: float = 0.05
+    """Share added at each refinement until the cap."""
+    every: int = 100
+    """Steps between refinements."""
+    begin: int = 500
+    """Step of the first refinement."""
+    stop: float = 0.8
+    """Share of the steps after which nothing is relocated and nothing shaken."""
+    noise: float = 5e5
+    """Strength of the noise, per learning rate of the means."""
+    by_error: float = 0.5
+    """Power of each Gaussian's image gradient in the weights by which new places are drawn."""
+    opacity_weight: float = 0.01
+    """Weight of the mean opacity in the loss."""
+    scale_weight: float = 0.01
+    """Weight of the mean scale in the loss, per scene extent."""
+
+
+Density = DefaultDensity | McmcDensity
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Learning rates of Adam at the start, and what is left of them at the end."""
+
+    means: float = 1.6e-4
+    """Centres, per scene extent."""
+    scales: float = 5e-3
+    quats: float = 1e-3
+    opacities: float = 5e-2
+    sh: float = 2.5e-3
+    """Constant colour; the higher harmonics have a twentieth."""
+    codes: float = 1e-3
+    """Per-Gaussian coordinates of control nodes."""
+    final_means: float = 0.01
+    """Share of the rate of centres and motion left at the last step; the decay is exponential."""
+    final: float = 0.1
+    """Share of all other rates left at the last step."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What changes over the steps."""
+
+    coarse: tuple[tuple[float, float], ...] = ((0.0, 0.25), (0.04, 0.5), (0.12, 1.0))
+    """(share of the steps, picture size): from each share on, pictures are that size."""
+    sh_degree: int = 3
+    """Degree of the spherical harmonics at the end."""
+    sh_every: float = 0.04
+    """Share of the steps after which the degree rises by one."""
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Weights of the loss."""
+
+    ssim: float = 0.2
+    """Share of D-SSIM; the rest is L1."""
+    exposure: bool = False
+    """Whether each camera has a gain and an offset of its own for each colour."""
+    random_background: bool = False
+    """Whether pictures with alpha are trained on a new random background at each step."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +177,19 @@ class TrainConfig:
 
     motion: Motion = field(default_factory=Static)
     """How the scene moves."""
+    start: Start = field(default_factory=Start)
+    """Where the Gaussians come from."""
+    density: Density = field(default_factory=McmcDensity)
+    """How Gaussians are added and removed."""
+    rates: Rates = field(default_factory=Rates)
+    """Learning rates."""
+    schedule: Schedule = field(default_factory=Schedule)
+    """What changes over the steps."""
+    losses: Losses = field(default_factory=Losses)
+    """Weights of the loss."""
     steps: int = 30_000
     """Optimiser steps."""
     seed: int = 0
     """Seed of everything that is drawn."""
+    checkpoint_every: int = 1000
+    """Steps between checkpoints."""

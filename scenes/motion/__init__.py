@@ -1,0 +1,9 @@
+"""Motion models: how canonical Gaussians get to a moment. One file each, behind one protocol."""
+
+from clay4d.scenes.motion.base import Motion, Moved
+from clay4d.scenes.motion.control_nodes import ControlNodes
+from clay4d.scenes.motion.hexplane import HexPlane
+from clay4d.scenes.motion.polynomial import Polynomial
+from clay4d.scenes.motion.static import Static
+
+__all__ = ["ControlNodes", "HexPlane", "Motion", "Moved", "Polynomial", "Static"]

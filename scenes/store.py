@@ -1,0 +1,140 @@
+"""Scenes on disk: one safetensors file, its JSON header naming the motion model and its options."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from clay4d.scenes.motion import ControlNodes, HexPlane, Motion, Polynomial, Static
+from clay4d.scenes.splat_scene import SplatScene
+
+FORMAT = "clay4d-scene-1"
+MOTIONS: dict[str, Any] = {m.kind: m for m in (Static, ControlNodes, HexPlane, Polynomial)}
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    """Write a safetensors file with a JSON header, whole or not at all.
+
+    The file is written beside its place under a temporary name, flushed to disk, and renamed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        plain = {k: v.detach().contiguous() for k, v in tensors.items()}
+        save_file(plain, temporary, metadata={"clay4d": json.dumps(header, sort_keys=True)})
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and JSON header of a file that `write_tensors` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not such a file, or is cut short.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there; expected a clay4d file. Check the path.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("clay4d", "null"))
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+        raise ValueError(
+            f"{path} got {error}; expected a whole clay4d file. Make it again."
+        ) from error
+    if not isinstance(header, dict):
+        raise ValueError(f"{path} got no clay4d header; expected a file written by clay4d.")
+    return tensors, header
+
+
+def build_motion(kind: str, options: dict[str, Any]) -> Motion:
+    """A motion model by its kind and options.
+
+    Raises:
+        ValueError: an unknown kind or option.
+
+    >>> build_motion("static", {}).kind
+    'static'
+    """
+    if kind not in MOTIONS:
+        raise ValueError(f"motion got {kind!r}; expected one of {', '.join(MOTIONS)}.")
+    try:
+        motion: Motion = MOTIONS[kind](**options)
+    except TypeError as error:
+        raise ValueError(
+            f"motion {kind} got {error}; expected its options. Was it made by another version?"
+        ) from error
+    return motion
+
+
+def scene_header(scene: SplatScene) -> dict[str, Any]:
+    """What a file says of a scene beside its tensors."""
+    return {
+        "motion": scene.motion.kind, "options": scene.motion.options(),
+        "duration": scene.duration, "background": list(scene.background),
+        "sh_degree": scene.sh_degree,
+    }  # fmt: skip
+
+
+def scene_tensors(scene: SplatScene) -> dict[str, Tensor]:
+    """All tensors of a scene under file names: `raw.NAME` and `motion.NAME`."""
+    raw = {f"raw.{k}": v for k, v in scene.raw.items()}
+    return raw | {f"motion.{k}": v for k, v in scene.motion.tensors().items()}
+
+
+def scene_from(tensors: dict[str, Tensor], header: dict[str, Any]) -> SplatScene:
+    """The scene that `scene_tensors` and `scene_header` describe.
+
+    Raises:
+        ValueError: tensors that are missing, have other shapes, or are not finite.
+    """
+    motion = build_motion(header["motion"], header["options"])
+    for name, target in motion.tensors().items():
+        value = tensors.get(f"motion.{name}")
+        if value is None or value.shape != target.shape:
+            got = "nothing" if value is None else f"shape {list(value.shape)}"
+            raise ValueError(f"motion.{name} got {got}; expected shape {list(target.shape)}.")
+        with torch.no_grad():
+            target.copy_(value)
+    raw = {k.removeprefix("raw."): v for k, v in tensors.items() if k.startswith("raw.")}
+    missing = {"means", "quats", "scales", "opacities", "sh"} - raw.keys()
+    if missing:
+        raise ValueError(f"scene got no {sorted(missing)[0]}; expected all Gaussian parameters.")
+    for name, value in {**raw, **motion.tensors()}.items():
+        if not torch.isfinite(value).all():
+            raise ValueError(f"{name} got NaN or infinity; expected finite values. Train again.")
+    background = tuple(float(x) for x in header["background"])
+    return SplatScene(
+        raw, motion, float(header["duration"]), (background[0], background[1], background[2]),
+        header["sh_degree"],
+    )  # fmt: skip
+
+
+def save_scene(path: str | Path, scene: SplatScene) -> None:
+    """Write a scene to one file, whole or not at all."""
+    header = {"format": FORMAT, **scene_header(scene)}
+    write_tensors(Path(path), scene_tensors(scene), header)
+
+
+def load_scene(path: str | Path) -> SplatScene:
+    """Read a scene that `save_scene` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no scene, or of another version.
+    """
+    tensors, header = read_tensors(Path(path))
+    if header.get("format") != FORMAT:
+        raise ValueError(f"{path} got format {header.get('format')!r}; expected {FORMAT!r}.")
+    return scene_from(tensors, header)

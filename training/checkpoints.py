@@ -1,0 +1,79 @@
+"""All that a run needs to go on, in one file: a resumed run gives the bits of one that never stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clay4d.scenes.store import read_tensors, scene_header, scene_tensors, write_tensors
+from clay4d.training.trainer import Trainer
+
+FORMAT = "clay4d-checkpoint-1"
+
+
+def save_checkpoint(path: Path, trainer: Trainer, *, seconds: float) -> None:
+    """Write the trainer's state, whole or not at all; `seconds` is the time spent so far."""
+    tensors = scene_tensors(trainer.scene)
+    steps: dict[str, int] = {}
+    for name, optimiser in trainer.optimisers.all().items():
+        state = next(iter(optimiser.state.values()), None)
+        if state:
+            steps[name] = int(state["step"])
+            tensors[f"adam.{name}.exp_avg"] = state["exp_avg"]
+            tensors[f"adam.{name}.exp_avg_sq"] = state["exp_avg_sq"]
+    tensors |= {f"density.{k}": v for k, v in trainer.density_state().items()}
+    if trainer.exposure is not None:
+        tensors |= {f"exposure.{k}": v for k, v in trainer.exposure.named_parameters()}
+    header = {
+        "format": FORMAT, **scene_header(trainer.scene), "step": trainer.step_done,
+        "moving": trainer.moving, "adam_steps": steps, "seconds": seconds,
+    }  # fmt: skip
+    write_tensors(path, tensors, header)
+
+
+def load_checkpoint(path: Path, trainer: Trainer) -> float:
+    """Bring a new trainer of the same config to a checkpoint's state; gives the seconds spent.
+
+    Raises:
+        FileNotFoundError: there is no checkpoint.
+        ValueError: it is damaged, of another version, or of a run with another config.
+    """
+    tensors, header = read_tensors(path)
+    if header.get("format") != FORMAT:
+        raise ValueError(f"{path} got format {header.get('format')!r}; expected {FORMAT!r}.")
+    if header["motion"] != trainer.scene.motion.kind:
+        raise ValueError(
+            f"{path} got motion {header['motion']!r}; expected {trainer.scene.motion.kind!r}. "
+            "Resume with the config of the run."
+        )
+    raw = {k.removeprefix("raw."): v for k, v in tensors.items() if k.startswith("raw.")}
+    shared = {f"motion.{k}": v for k, v in trainer.scene.motion.tensors().items()}
+    if trainer.exposure is not None:
+        shared |= {f"exposure.{k}": v for k, v in trainer.exposure.named_parameters()}
+    wanted = {f"raw.{k}" for k in trainer.scene.raw} | shared.keys()
+    absent = sorted(wanted - tensors.keys())
+    if absent:
+        raise ValueError(f"{path} got no {absent[0]}; expected it. Resume with the run's config.")
+    trainer.replace_rows(raw)
+    with torch.no_grad():
+        for name, value in shared.items():
+            value.copy_(tensors[name])
+    _restore_adam(trainer, tensors, header["adam_steps"])
+    density = {k.removeprefix("density."): v for k, v in tensors.items() if "density." in k}
+    trainer.set_density_state(density)
+    trainer.step_done, trainer.moving = header["step"], header["moving"]
+    return float(header["seconds"])
+
+
+def _restore_adam(trainer: Trainer, tensors: dict[str, Tensor], steps: dict[str, int]) -> None:
+    for name, optimiser in trainer.optimisers.all().items():
+        if name not in steps:
+            continue
+        state: dict[str, Any] = {
+            k: tensors[f"adam.{name}.{k}"].clone() for k in ("exp_avg", "exp_avg_sq")
+        }
+        state["step"] = torch.tensor(float(steps[name]))
+        optimiser.state[optimiser.param_groups[0]["params"][0]] = state

@@ -1,0 +1,66 @@
+"""Training pictures at the size of the moment, in an order that is a function of the seed."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from clay4d.scenes import Views
+
+BUDGET = 600 << 20
+"""Bytes of resized pictures kept."""
+
+
+def generator(seed: int, *what: int) -> torch.Generator:
+    """A generator whose draws depend on the seed and on what they are for, and on nothing before.
+
+    Steps need no saved random state then: a resumed run draws what the whole run would have drawn.
+    """
+    mixed = seed & 0xFFFFFFFFFFFFFFFF
+    for value in what:
+        # SplitMix64 (Steele et al. 2014).
+        mixed = (mixed ^ value) + 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF
+        mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
+        mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
+        mixed ^= mixed >> 31
+    return torch.Generator().manual_seed(mixed >> 1)
+
+
+class Frames:
+    """Pictures of a split by step: every picture once an epoch, each epoch in an order of its own."""
+
+    def __init__(self, views: Views, *, seed: int, budget: int = BUDGET) -> None:
+        self.views, self.seed, self.budget = views, seed, budget
+        self._kept: OrderedDict[tuple[int, float], Tensor] = OrderedDict()
+        self._bytes = 0
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+
+    def index(self, step: int) -> int:
+        """Which picture a step sees."""
+        epoch, place = divmod(step, len(self.views))
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = torch.randperm(len(self.views), generator=generator(self.seed, 1, epoch))
+        return int(self._order[place])
+
+    def image(self, index: int, size: float) -> Float[Tensor, "H W 3"]:
+        """Picture `index`, averaged down to `size` times its width and height."""
+        key = (index, size)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        image = self.views[index].image
+        if size != 1:
+            cameras = self.views.cameras.resized(size)
+            shape = (cameras.height, cameras.width)
+            image = F.interpolate(image.permute(2, 0, 1)[None], shape, mode="area")[0]
+            image = image.permute(1, 2, 0).contiguous()
+        self._kept[key] = image
+        self._bytes += image.nbytes
+        while self._bytes > self.budget and len(self._kept) > 1:
+            self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        return image

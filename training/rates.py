@@ -1,0 +1,112 @@
+"""One Adam for each parameter, and how its rate falls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from clay4d.scenes.splat_scene import SplatScene
+from clay4d.training.adam import FusedAdam
+from clay4d.training.config import ControlNodes, HexPlane, Motion, Polynomial, Rates, Static
+from clay4d.training.exposure import Exposure
+
+HIGHER_SH = 0.05
+"""Rate of the higher harmonics beside that of the constant colour (3DGS)."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A learning rate that falls exponentially to `final` of itself."""
+
+    start: float
+    final: float
+
+    def at(self, progress: float) -> float:
+        """The rate when `progress` (0 to 1) of the steps is done."""
+        return self.start * self.final ** min(max(progress, 0.0), 1.0)
+
+
+def row_rates(rates: Rates, motion: Motion, extent: float) -> dict[str, Rate]:
+    """Rates of the per-Gaussian parameters by name."""
+    found = {
+        "means": Rate(rates.means * extent, rates.final_means),
+        "scales": Rate(rates.scales, rates.final),
+        "quats": Rate(rates.quats, rates.final),
+        "opacities": Rate(rates.opacities, rates.final),
+        "sh": Rate(rates.sh, rates.final),
+        "codes": Rate(rates.codes, rates.final_means),
+    }
+    if isinstance(motion, Polynomial):
+        found["path"] = Rate(motion.path_lr * extent, rates.final_means)
+        found["span"] = Rate(motion.time_lr, rates.final)
+        found["moment"] = Rate(motion.time_lr / 10, rates.final)
+        found["spin"] = Rate(motion.time_lr / 10, rates.final)
+    return found
+
+
+def motion_rates(rates: Rates, motion: Motion) -> dict[str, Rate]:
+    """Rates of the motion model's shared parameters, by the beginning of their names."""
+    match motion:
+        case ControlNodes():
+            slow = Rate(motion.nodes_lr, rates.final_means)
+            return {
+                "centres": slow, "log_radii": Rate(10 * motion.nodes_lr, rates.final_means),
+                "node_codes": slow, "": Rate(motion.lr, rates.final_means),
+            }  # fmt: skip
+        case HexPlane():
+            return {
+                "planes": Rate(motion.lr, rates.final_means),
+                "": Rate(motion.lr / 10, rates.final_means),
+            }
+        case Polynomial() | Static():
+            return {}
+
+
+class Optimisers:
+    """All optimisers of a run, by the name of what they move."""
+
+    def __init__(
+        self, scene: SplatScene, rates: Rates, motion: Motion, extent: float,
+        exposure: Exposure | None,
+    ) -> None:  # fmt: skip
+        self.rows: dict[str, torch.optim.Optimizer] = {}
+        self.shared: dict[str, torch.optim.Optimizer] = {}
+        self._rates: dict[str, Rate] = {}
+        rows = row_rates(rates, motion, extent)
+        for name, value in scene.raw.items():
+            if not value.requires_grad:
+                continue
+            pace = None
+            if name == "sh":
+                pace = torch.full((value.shape[1], 3), HIGHER_SH)
+                pace[0] = 1
+            self.rows[name] = FusedAdam([value], lr=1.0, eps=1e-15, pace=pace)
+            self._rates[f"raw.{name}"] = rows[name]
+        shared = motion_rates(rates, motion)
+        for name, value in scene.motion.tensors().items():
+            prefix = next(p for p in shared if name.startswith(p))
+            self._add(f"motion.{name}", value, shared[prefix])
+        if exposure is not None:
+            for name, value in exposure.named_parameters():
+                self._add(f"exposure.{name}", value, Rate(2e-3, rates.final))
+
+    def _add(self, name: str, value: Tensor, rate: Rate) -> None:
+        self.shared[name] = FusedAdam([value], lr=1.0, eps=1e-15)
+        self._rates[name] = rate
+
+    def all(self) -> dict[str, torch.optim.Optimizer]:
+        """Every optimiser by its full name: `raw.NAME`, `motion.NAME`, `exposure.NAME`."""
+        return {f"raw.{k}": v for k, v in self.rows.items()} | self.shared
+
+    def lr(self, name: str) -> float:
+        """The rate in force."""
+        return float(self.all()[name].param_groups[0]["lr"])
+
+    def step(self, progress: float) -> None:
+        """Set the rates for this share of the steps, move what has a gradient, and drop the gradients."""
+        for name, optimiser in self.all().items():
+            optimiser.param_groups[0]["lr"] = self._rates[name].at(progress)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)

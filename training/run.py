@@ -1,0 +1,128 @@
+"""A training run from data to scene: the folder, the clock, the progress bar."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from clay4d.config import from_dict, load_config, save_config
+from clay4d.renderers.render import render
+from clay4d.scenes import Dataset
+from clay4d.scenes.loaders import load_dataset
+from clay4d.scenes.splat_scene import SplatScene
+from clay4d.scenes.store import load_scene, save_scene
+from clay4d.training.checkpoints import load_checkpoint, save_checkpoint
+from clay4d.training.config import TrainConfig
+from clay4d.training.plan import plan_steps
+from clay4d.training.trainer import Report, Trainer
+
+CHECKPOINT = "checkpoint.safetensors"
+SCENE = "scene.safetensors"
+
+
+def train(
+    config: TrainConfig,
+    data: str | Path,
+    out: str | Path,
+    *,
+    minutes: float | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    resume: bool = False,
+) -> SplatScene:
+    """Train a scene on a data set and leave it, and all that belongs to it, in a folder.
+
+    Args:
+        config: what to train. data: a folder that `load_dataset` knows. out: the run's folder.
+        minutes: a time budget; the speed is measured and the steps are fixed by it.
+        steps, seed: in the place of the config's. resume: go on from the run's last checkpoint.
+
+    Raises:
+        ValueError: settings or data that cannot be used, or a folder that holds a run already.
+        FileNotFoundError: no data, or nothing to resume.
+        FloatingPointError: the loss turned NaN; the last good checkpoint is kept.
+    """
+    out = Path(out)
+    torch.set_num_threads(1)
+    if minutes is not None and not minutes > 0:
+        raise ValueError(f"minutes got {minutes}; expected more than 0.")
+    if steps is not None and steps < 1:
+        raise ValueError(f"steps got {steps}; expected at least 1.")
+    if resume:
+        config = load_config(TrainConfig, out / "config.yaml", but=("data",))
+    elif (out / "config.yaml").exists():
+        raise ValueError(f"{out} holds a run already; expected a new folder. Or use --resume.")
+    else:
+        if seed is not None:
+            config = dataclasses.replace(config, seed=seed)
+        if steps is not None:
+            config = dataclasses.replace(config, steps=steps)
+    began = time.monotonic()
+    dataset = load_dataset(data)
+    if not resume:
+        if minutes is not None and steps is None:
+            config = plan_steps(config, dataset, seconds=60 * minutes)
+        save_config(out / "config.yaml", config, data=str(data))
+    trainer = Trainer(config, dataset)
+    spent = load_checkpoint(out / CHECKPOINT, trainer) if resume else 0.0
+    _loop(trainer, out, began - spent)
+    save_scene(out / SCENE, trainer.scene)
+    return trainer.scene
+
+
+def load_run(run: str | Path) -> tuple[SplatScene, TrainConfig, Path]:
+    """A run's scene, its config and the data it was trained on.
+
+    Raises:
+        FileNotFoundError: no such run, or one that has not ended.
+    """
+    run = Path(run)
+    raw = load_config(dict, run / "config.yaml")
+    data = Path(raw.pop("data"))
+    return load_scene(run / SCENE), from_dict(TrainConfig, raw, where=str(run)), data
+
+
+def _loop(trainer: Trainer, out: Path, began: float) -> None:
+    config = trainer.config
+    writer = SummaryWriter(str(out / "tensorboard"))
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(), TextColumn("{task.fields[state]}"),
+    )  # fmt: skip
+    with Progress(*columns, refresh_per_second=2) as progress:
+        task = progress.add_task("training", total=config.steps, state="")
+        recent: list[float] = []
+        while trainer.step_done < config.steps:
+            report = trainer.step()
+            recent = [*recent[-99:], report.psnr]
+            state = f"{np.mean(recent):.2f} dB, {report.gaussians} Gaussians"
+            progress.update(task, completed=report.step, state=state)
+            if report.step % 100 == 0:
+                _log(writer, report, float(np.mean(recent)))
+            if report.step % config.checkpoint_every == 0 or report.step == config.steps:
+                save_checkpoint(out / CHECKPOINT, trainer, seconds=time.monotonic() - began)
+                _preview(trainer.scene, trainer.dataset, out / "previews", report.step)
+    writer.close()
+
+
+def _log(writer: Any, report: Report, psnr: float) -> None:
+    writer.add_scalar("loss", report.loss, report.step)
+    writer.add_scalar("train/psnr", psnr, report.step)
+    writer.add_scalar("gaussians", report.gaussians, report.step)
+
+
+def _preview(scene: SplatScene, dataset: Dataset, folder: Path, step: int) -> None:
+    """One training picture beside what the scene makes of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    index = (len(dataset.train) // 2) % len(dataset.train)
+    drawn = render(scene, dataset.train.cameras[index]).images[0]
+    pair = torch.cat([dataset.train[index].image, drawn], 1).clamp(0, 1)
+    Image.fromarray((pair * 255 + 0.5).byte().numpy()).save(folder / f"step_{step:06d}.png")

@@ -1,0 +1,266 @@
+"""The training loop: one picture a step, coarse to fine, with density control.
+
+Every draw is a function of the seed and the step, torch runs on one thread and the Numba kernels give
+the same bits on any number, so a run repeats bit for bit and resumes as if it had not stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clay4d.renderers import rasterization
+from clay4d.scenes import Dataset, Gaussians
+from clay4d.scenes.initialise import random_points
+from clay4d.scenes.motion import ControlNodes, HexPlane, Motion, Polynomial, Static
+from clay4d.scenes.splat_scene import SplatScene, raw_from_gaussians
+from clay4d.training import config as options
+from clay4d.training.adam import any_nonfinite
+from clay4d.training.config import DefaultDensity, McmcDensity, TrainConfig
+from clay4d.training.density import CappedDefault, Mcmc
+from clay4d.training.exposure import Exposure
+from clay4d.training.frames import Frames, generator
+from clay4d.training.losses import photometric_loss
+from clay4d.training.rates import Optimisers
+
+REFRESH_EVERY = 100
+"""Steps between searches for the nodes that carry each Gaussian; new ones have their parent's."""
+
+
+def build_motion(motion: options.Motion, extent: float) -> Motion:
+    """The motion model that a config names, for a scene of `extent` metres."""
+    match motion:
+        case options.Static():
+            return Static()
+        case options.ControlNodes():
+            return ControlNodes(
+                nodes=motion.nodes, neighbours=motion.neighbours, width=motion.width,
+                depth=motion.depth, codes=motion.codes, extent=extent,
+            )  # fmt: skip
+        case options.HexPlane():
+            return HexPlane(
+                resolution=motion.resolution, time_resolution=motion.time_resolution,
+                features=motion.features, levels=motion.levels, width=motion.width, extent=extent,
+            )  # fmt: skip
+        case options.Polynomial():
+            return Polynomial(
+                degree=motion.degree, harmonics=motion.harmonics,
+                temporal_opacity=motion.temporal_opacity,
+            )  # fmt: skip
+
+
+@dataclass
+class Report:
+    """What a step says of itself."""
+
+    step: int
+    loss: float
+    mse: float
+    gaussians: int
+
+    @property
+    def psnr(self) -> float:
+        """Of the picture just trained on, dB."""
+        return -10 * math.log10(max(self.mse, 1e-12))
+
+
+class Trainer:
+    """A run's state and its step; the loop, files and clock are around it."""
+
+    def __init__(self, config: TrainConfig, dataset: Dataset) -> None:
+        self.config, self.dataset = config, dataset
+        self.frames = Frames(dataset.train, seed=config.seed)
+        self.size = float((dataset.bounds[1] - dataset.bounds[0]).max() / 2)
+        self.extent = dataset.extent
+        torch.manual_seed(config.seed)
+        self.scene = self._first_scene()
+        exposed = config.losses.exposure
+        self.camera_rows = {c: i for i, c in enumerate(sorted(set(dataset.train.camera_ids)))}
+        self.exposure = Exposure(len(self.camera_rows)) if exposed else None
+        self.optimisers = Optimisers(
+            self.scene, config.rates, config.motion, self.extent, self.exposure
+        )
+        self.step_done = 0
+        self.moving = False
+        self.strategy = self._strategy()
+        self.reset_density_state()
+
+    def _first_scene(self) -> SplatScene:
+        config, dataset = self.config, self.dataset
+        points = dataset.points
+        if points is None:
+            points = random_points(dataset.bounds, config.start.count, seed=config.seed)
+        first = Gaussians.from_points(points[:, :3].contiguous(), points[:, 3:].contiguous())
+        raw = raw_from_gaussians(first, sh_degree=config.schedule.sh_degree)
+        motion = build_motion(config.motion, self.size)
+        raw |= motion.rows(raw["means"])
+        raw = {k: torch.nn.Parameter(v, v.is_floating_point()) for k, v in raw.items()}
+        return SplatScene(
+            raw, motion, dataset.duration, dataset.background or (0.0, 0.0, 0.0), sh_degree=0
+        )
+
+    def _strategy(self) -> CappedDefault | Mcmc:
+        density = self.config.density
+        if isinstance(density, McmcDensity):
+            return Mcmc(cap=density.cap, growth=density.growth, noise=density.noise)
+        strategy = CappedDefault(
+            grow_grad2d=density.grow_grad2d, refine_start_iter=density.begin,
+            refine_stop_iter=int(density.stop * self.config.steps), refine_every=density.every,
+            reset_every=density.reset_every,
+        )  # fmt: skip
+        strategy.cap = density.cap
+        return strategy
+
+    @property
+    def progress(self) -> float:
+        """Share of the steps that is done."""
+        return self.step_done / self.config.steps
+
+    def picture_size(self) -> float:
+        """Size of the pictures at this moment, as a share of the full one."""
+        return [size for start, size in self.config.schedule.coarse if self.progress >= start][-1]
+
+    def step(self) -> Report:
+        """One picture, one move of everything."""
+        self._begin_moving()
+        index = self.frames.index(self.step_done)
+        size = self.picture_size()
+        target = self.frames.image(index, size)
+        cameras = self.dataset.train.cameras[index].resized(size)
+        degree = int(self.progress / self.config.schedule.sh_every)
+        self.scene.sh_degree = min(degree, self.config.schedule.sh_degree)
+        image, meta = self._draw(cameras, float(cameras.times[0]))
+        if self.exposure is not None:
+            row = self.camera_rows[self.dataset.train.camera_ids[index]]
+            image = self.exposure(image, row)
+        loss = photometric_loss(image, target, ssim_weight=self.config.losses.ssim)
+        total = self._regularised(loss)
+        meta["means2d"].retain_grad()
+        total.backward()
+        with torch.no_grad():
+            mse = float((image - target).square().mean())
+            value = float(total)
+            if not math.isfinite(value):
+                self._name_nonfinite()
+            self._control(meta)
+            self.optimisers.step(self.progress)
+        self.step_done += 1
+        return Report(self.step_done, value, mse, len(self.scene))
+
+    def _draw(self, cameras: Any, time: float) -> tuple[Tensor, dict[str, Any]]:
+        if self.moving:
+            g = self.scene.at(time)
+        else:
+            still = SplatScene(self.scene.raw, Static(), sh_degree=self.scene.sh_degree)
+            g = still.at(0.0)
+        background = torch.tensor([self.scene.background])
+        image, _, meta = rasterization(
+            g.means, g.quats, g.scales, g.opacities, self.scene.raw["sh"], cameras.viewmats,
+            cameras.Ks, cameras.width, cameras.height, sh_degree=self.scene.sh_degree,
+            packed=False, backgrounds=background,
+        )  # fmt: skip
+        return image[0], meta
+
+    def _regularised(self, loss: Tensor) -> Tensor:
+        density = self.config.density
+        if isinstance(density, McmcDensity) and self.progress < density.stop:
+            raw = self.scene.raw
+            loss = loss + density.opacity_weight * torch.sigmoid(raw["opacities"]).mean()
+            loss = loss + density.scale_weight * raw["scales"].exp().mean()
+        return loss
+
+    def _begin_moving(self) -> None:
+        motion = self.config.motion
+        if self.moving or isinstance(motion, options.Static) or self.progress < motion.start:
+            return
+        if isinstance(self.scene.motion, ControlNodes):
+            strong = torch.sigmoid(self.scene.raw["opacities"].detach()) > 0.1
+            means = self.scene.raw["means"].detach()
+            enough = int(strong.sum()) >= 4 * len(self.scene.motion.centres)
+            self.scene.motion.place(means[strong] if enough else means)
+        self.scene.motion.refresh(self.scene.raw)
+        self.moving = True
+
+    def _control(self, meta: dict[str, Any]) -> None:
+        """Add, remove and shake Gaussians; runs between the backward pass and the optimisers."""
+        density, step = self.config.density, self.step_done
+        last = int(density.stop * self.config.steps)
+        if isinstance(density, DefaultDensity):
+            assert isinstance(self.strategy, CappedDefault)
+            torch.manual_seed(generator(self.config.seed, 2, step).initial_seed())
+            self.strategy.step_post_backward(
+                self.scene.raw, self.optimisers.rows, self.strategy_state, step, meta
+            )
+        elif step < last:
+            assert isinstance(self.strategy, Mcmc)
+            draws = generator(self.config.seed, 2, step)
+            self._gather(meta)
+            if step >= density.begin and step % density.every == 0:
+                weights = torch.sigmoid(self.scene.raw["opacities"].detach())
+                mean = self.gradients / self.seen.clamp_min(1)
+                weights = weights * (mean / mean.mean().clamp_min(1e-12)) ** density.by_error
+                self.strategy.refine(
+                    self.scene.raw, self.optimisers.rows, weights, generator=draws
+                )
+                self.reset_density_state()
+            lr = self.optimisers.rows["means"].param_groups[0]["lr"]
+            if step > 0:
+                self.strategy.shake(self.scene.raw, lr=lr, generator=draws)
+        if self.moving and step % REFRESH_EVERY == 0:
+            self.scene.motion.refresh(self.scene.raw)
+
+    def replace_rows(self, raw: dict[str, Tensor]) -> None:
+        """Put other Gaussians in the place of those there are, with no memory of how they moved."""
+        for name, value in raw.items():
+            parameter = torch.nn.Parameter(value.clone(), self.scene.raw[name].requires_grad)
+            self.scene.raw[name] = parameter
+            if name in self.optimisers.rows:
+                optimiser = self.optimisers.rows[name]
+                optimiser.state.clear()
+                optimiser.param_groups[0]["params"] = [parameter]
+
+    def reset_density_state(self) -> None:
+        """Forget what density control has gathered; its counters fit the Gaussians there are."""
+        if isinstance(self.strategy, Mcmc):
+            self.gradients = torch.zeros(len(self.scene))
+            self.seen = torch.zeros(len(self.scene))
+        else:
+            self.strategy_state: dict[str, Any] = self.strategy.initialize_state(
+                scene_scale=self.size
+            )
+
+    def density_state(self) -> dict[str, Tensor]:
+        """What density control has gathered since its last refinement."""
+        if isinstance(self.strategy, Mcmc):
+            return {"gradients": self.gradients, "seen": self.seen}
+        return {k: v for k, v in self.strategy_state.items() if isinstance(v, Tensor)}
+
+    def set_density_state(self, state: dict[str, Tensor]) -> None:
+        """Go on from what `density_state` gave."""
+        if isinstance(self.strategy, Mcmc):
+            self.gradients, self.seen = state["gradients"], state["seen"]
+        else:
+            self.strategy_state |= state
+
+    def _gather(self, meta: dict[str, Any]) -> None:
+        grad = meta["means2d"].grad[0]
+        scale = torch.tensor([meta["width"] / 2, meta["height"] / 2])
+        self.gradients += (grad * scale).norm(dim=1)
+        self.seen += (meta["radii"][0, :, 0] > 0).float()
+
+    def _name_nonfinite(self) -> None:
+        everything = {f"raw.{k}": v for k, v in self.scene.raw.items()}
+        everything |= self.scene.motion.tensors()
+        bad = next((k for k, v in everything.items() if any_nonfinite(v)), "the loss itself")
+        raise FloatingPointError(
+            f"loss got NaN at step {self.step_done}, first in {bad}; expected a number. "
+            "Resume from the last checkpoint with lower rates."
+        )
+
+
+Callback = Callable[[Report], None]
