@@ -18,7 +18,6 @@ from clay4d.jit import device, kernel
 
 F32 = np.float32
 CHUNK = 8192  # floats that one task updates
-ROWS = 256  # rows that one task updates
 SERIAL = 4 * CHUNK  # up to here starting threads costs more than they save
 
 # Sign bit off, a float32 is infinite or NaN from this integer up.
@@ -36,14 +35,12 @@ class FusedAdam(torch.optim.Optimizer):
     Args:
         params: tensors, or groups with their own "lr", "betas" and "eps".
         lr: step size. betas: decay of the two averages. eps: added to the root, as torch does.
-        scale: factors of the step of each element of a row, of shape parameter.shape[1:] (higher
-            spherical harmonics learn more slowly than the first); it is not part of the state.
         pace: factors of the step size for the elements of a row, for parameters [N, ...] whose rows
             have that many elements (higher harmonics move slower than the constant colour).
 
     Raises:
         ValueError: a rate outside its range, or (on `step`) a parameter that is not a contiguous
-            float32 tensor on the CPU or whose rows `scale` does not fit.
+            float32 tensor on the CPU or whose rows `pace` does not fit.
 
     Source: Kingma & Ba 2015, algorithm 1.
 
@@ -66,7 +63,7 @@ class FusedAdam(torch.optim.Optimizer):
         pace: Tensor | None = None,
     ) -> None:
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
-        self.pace = None if pace is None else pace.detach().float().reshape(-1).numpy()
+        self.pace = None if pace is None else _flat(pace.float().clone())
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add tensors with their own "lr", "betas" and "eps"; the defaults fill the gaps."""
@@ -99,9 +96,12 @@ class FusedAdam(torch.optim.Optimizer):
 
 
 def _step(
-    parameter: Tensor, state: dict[str, Any], group: dict[str, Any], scale: Tensor | None
+    parameter: Tensor,
+    state: dict[str, Any],
+    group: dict[str, Any],
+    pace: np.ndarray[Any, Any] | None,
 ) -> None:
-    _check(parameter, scale)
+    _check(parameter, pace)
     if not state:
         state["step"] = torch.tensor(0.0)
         state["exp_avg"] = torch.zeros_like(parameter)
@@ -113,10 +113,10 @@ def _step(
         state[key] = state[key].contiguous()
     beta1, beta2 = group["betas"]
     chunk, factors = CHUNK, None
-    if scale is not None and scale.numel() > 0:
+    if pace is not None:
         # Whole rows in every chunk, so the factors of one chunk are those of all.
-        repeats = max(1, CHUNK // scale.numel())
-        chunk, factors = repeats * scale.numel(), np.tile(_flat(scale), repeats)
+        repeats = max(1, CHUNK // pace.size)
+        chunk, factors = repeats * pace.size, np.tile(pace, repeats)
     update = _update if parameter.numel() <= SERIAL else _update_parallel
     update(
         _flat(parameter),
@@ -136,17 +136,17 @@ def _step(
     torch.autograd.graph.increment_version(parameter)
 
 
-def _check(parameter: Tensor, scale: Tensor | None) -> None:
+def _check(parameter: Tensor, pace: np.ndarray[Any, Any] | None) -> None:
     fits = parameter.dtype == torch.float32 and parameter.device.type == "cpu"
     if not fits or not parameter.is_contiguous():
         raise ValueError(
             f"parameter got {parameter.dtype} on {parameter.device}, strides {parameter.stride()}; "
             "expected contiguous torch.float32 on cpu. Use torch.optim.Adam for others."
         )
-    if scale is not None and scale.shape != parameter.shape[1:]:
+    if pace is not None and pace.size != math.prod(parameter.shape[1:]):
         raise ValueError(
-            f"scale got shape {tuple(scale.shape)}; expected {tuple(parameter.shape[1:])}, "
-            "that of a row of the parameter."
+            f"pace got {pace.size} factors; expected {math.prod(parameter.shape[1:])}, "
+            f"one for each element of a row of {tuple(parameter.shape)}."
         )
 
 
