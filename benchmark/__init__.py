@@ -1,1 +1,5 @@
 """Measures and comparisons."""
+
+from clay4d.benchmark.metrics import psnr, ssim
+
+__all__ = ["psnr", "ssim"]

@@ -1,0 +1,7 @@
+"""The measures of pictures; they live in `clay4d.training.metrics`, since training reports them too."""
+
+from __future__ import annotations
+
+from clay4d.training.metrics import psnr, ssim
+
+__all__ = ["psnr", "ssim"]
