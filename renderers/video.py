@@ -144,7 +144,8 @@ def to_bytes(image: Tensor | np.ndarray[Any, Any]) -> UInt8[np.ndarray, "H W 3"]
         return value
     if not np.isfinite(value).all():
         raise ValueError("frame got NaN or infinity; expected finite values.")
-    return (np.clip(value, 0, 1) * 255 + 0.5).astype(np.uint8)
+    rounded: np.ndarray[Any, Any] = (np.clip(value, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return rounded
 
 
 def depth_range(
