@@ -7,17 +7,23 @@ time stamps of the writing, colours tagged and converted as BT.709, which is wha
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from clay4d.renderers.render import Rendering, render
+from clay4d.scenes import Cameras, Scene
+
 SUFFIXES = (".mp4", ".mov", ".mkv")
+
+Show = Literal["color", "depth", "both"]
+"""What a video shows: colours, expected depth in colours, or both side by side."""
 
 # From far to near: a cold dark to a warm light, evenly brighter, so that grey prints keep the order.
 ANCHORS = torch.tensor(
@@ -32,6 +38,55 @@ ANCHORS = torch.tensor(
         [1.00, 0.95, 0.75],
     ]
 )
+
+
+def render_video(
+    path: str | Path,
+    scene: Scene,
+    cameras: Cameras,
+    *,
+    fps: float = 30.0,
+    show: Show = "color",
+    backend: str = "auto",
+) -> int:
+    """Draw a scene along a camera path into a video, frame by frame; memory stays flat.
+
+    Depth has one range for the whole video, taken from nine frames spread over it.
+
+    Returns:
+        How many frames were written.
+
+    Raises:
+        ValueError: an unknown `show`, and whatever `write_video` refuses.
+    """
+    if show not in get_args(Show):
+        raise ValueError(f"show got {show!r}; expected one of {', '.join(get_args(Show))}.")
+    frames = render_frames(scene, cameras, show=show, backend=backend)
+    return write_video(path, frames, fps=fps)
+
+
+def render_frames(
+    scene: Scene, cameras: Cameras, *, show: Show = "color", backend: str = "auto"
+) -> Iterator[Float[Tensor, "H W 3"]]:
+    """The frames of `render_video`, one at a time."""
+    near, far = 1.0, 2.0
+    if show != "color" and len(cameras):
+        probes = torch.linspace(0, len(cameras) - 1, 9).round().long().unique()
+        seen = [render(scene, cameras[int(i)], backend=backend) for i in probes]
+        near, far = depth_range(*(torch.cat(x) for x in zip(*map(_depth, seen))))
+    for i in range(len(cameras)):
+        drawn = render(scene, cameras[i], depth=show != "color", backend=backend)
+        if show == "color":
+            yield drawn.images[0]
+            continue
+        depth = colour_depth(*_depth(drawn), near=near, far=far)[0]
+        yield depth if show == "depth" else side_by_side(drawn.images[0], depth)
+
+
+def _depth(drawn: Rendering) -> tuple[Tensor, Tensor]:
+    """Depths and alphas of a rendering that was asked for depth."""
+    depths = torch.zeros_like(drawn.alphas) if drawn.depths is None else drawn.depths
+    return depths, drawn.alphas
 
 
 def write_video(

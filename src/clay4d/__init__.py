@@ -1,1 +1,78 @@
-"""4D scenes from video on any computer: no GPU needed, repeatable to the bit."""
+"""4D scenes from video on any computer: no GPU needed, repeatable to the bit.
+
+The public names are looked up when they are first used, so `import clay4d` takes no time.
+
+>>> import clay4d
+>>> clay4d.Gaussians.__name__
+'Gaussians'
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clay4d.renderers import Rendering, rasterization, render
+    from clay4d.renderers.paths import camera_path
+    from clay4d.renderers.video import render_video, write_video
+    from clay4d.scenes import Cameras, Dataset, Gaussians, Scene
+    from clay4d.scenes.loaders import load_dataset
+    from clay4d.scenes.store import load_scene as load
+    from clay4d.scenes.store import save_scene as save
+    from clay4d.training.config import TrainConfig
+    from clay4d.training.evaluate import evaluate
+    from clay4d.training.run import load_run, train
+
+__all__ = [
+    "Cameras",
+    "Dataset",
+    "Gaussians",
+    "Rendering",
+    "Scene",
+    "TrainConfig",
+    "camera_path",
+    "evaluate",
+    "load",
+    "load_dataset",
+    "load_run",
+    "rasterization",
+    "render",
+    "render_video",
+    "save",
+    "train",
+    "write_video",
+]
+
+_HOMES = {
+    "Cameras": "scenes.Cameras",
+    "Dataset": "scenes.Dataset",
+    "Gaussians": "scenes.Gaussians",
+    "Rendering": "renderers.Rendering",
+    "Scene": "scenes.Scene",
+    "TrainConfig": "training.config.TrainConfig",
+    "camera_path": "renderers.paths.camera_path",
+    "evaluate": "training.evaluate.evaluate",
+    "load": "scenes.store.load_scene",
+    "load_dataset": "scenes.loaders.load_dataset",
+    "load_run": "training.run.load_run",
+    "rasterization": "renderers.rasterization",
+    "render": "renderers.render",
+    "render_video": "renderers.video.render_video",
+    "save": "scenes.store.save_scene",
+    "train": "training.run.train",
+    "write_video": "renderers.video.write_video",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _HOMES[name].rpartition(".")
+    value = getattr(import_module(f"{__name__}.{module}"), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

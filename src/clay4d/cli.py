@@ -1,0 +1,215 @@
+"""The command line: each command is one function of the public API, imported when it is run.
+
+A mistake of the user's (ValueError, FileNotFoundError and their like, NotImplementedError) is one line
+on stderr and exit code 2. Set CLAY4D_TRACEBACK=1 to see where an error came from.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from clay4d.config import load_config, preset_folder, presets
+from clay4d.training.config import TrainConfig
+
+MISTAKES = (ValueError, OSError, NotImplementedError, ArithmeticError, ImportError)
+"""What users can cause and put right; anything else is a bug and shows its traceback."""
+
+Run = tyro.conf.Positional[Path]
+
+
+@dataclass(frozen=True)
+class TrainCommand:
+    """Train a scene from posed pictures."""
+
+    data: Path
+    """Folder with posed pictures."""
+    out: Path
+    """Folder of the run: config.yaml, checkpoint, previews and the scene."""
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    minutes: float | None = None
+    """Time budget; the speed is measured and the steps are fixed by it."""
+    resume: bool = False
+    """Go on from the run's last checkpoint, with its config."""
+
+
+def train() -> None:
+    """Train a scene from posed pictures."""
+
+
+def evaluate(run: Run, *, split: str = "test", data: Path | None = None) -> None:
+    """Measure a run on views it was not trained on, and leave RUN/metrics.json.
+
+    Args:
+        run: folder of a training run.
+        split: views to measure on.
+        data: where the data is, if not where the run was trained on it.
+    """
+    _check_run(run)
+    _announce_kernels(20)
+    from clay4d.training.evaluate import evaluate_run
+
+    metrics = evaluate_run(run, split=split, data=data, progress=sys.stderr.isatty())
+    _print_metrics(metrics, run / "metrics.json")
+
+
+def render(
+    run: Run,
+    *,
+    path: str = "orbit",
+    out: Path | None = None,
+    frames: int = 120,
+    fps: float | None = None,
+    scale: float = 1.0,
+    show: Literal["color", "depth", "both"] = "color",
+    data: Path | None = None,
+) -> None:
+    """Render a video of a run along a camera path.
+
+    Args:
+        run: folder of a training run.
+        path: orbit, spiral, test (through the test views), or a path file in JSON.
+        out: video file; RUN/PATH.mp4 by default.
+        frames: frames of the video; a path file has its own.
+        fps: frames a second; 30, or the path file's.
+        scale: size of the pictures as a share of the data's.
+        show: colours, depth, or both side by side.
+        data: where the data is, if not where the run was trained on it.
+    """
+    _check_run(run)
+    _announce_kernels(20)
+    from clay4d.renderers.paths import PATHS, camera_path, read_path
+    from clay4d.renderers.video import render_video
+    from clay4d.scenes.loaders import load_dataset
+    from clay4d.training.run import load_run
+
+    scene, _, trained_on = load_run(run)
+    if path in PATHS:
+        dataset = load_dataset(trained_on if data is None else data)
+        cameras, rate = camera_path(path, dataset, frames=frames), 30.0
+    else:
+        cameras, rate = read_path(path)
+    target = run / f"{Path(path).stem}.mp4" if out is None else out
+    written = render_video(target, scene, cameras.resized(scale), fps=fps or rate, show=show)
+    print(f"{target}: {written} frames")
+
+
+def demo(*, out: Path = Path("demo"), minutes: float | None = None, seed: int = 0) -> None:
+    """Make a small moving scene, train on its pictures, and show the result; nothing to download.
+
+    Args:
+        out: a new folder for the data, the run, the videos and the page.
+        minutes: time budget of the training; about two minutes by default.
+        seed: seed of the training.
+    """
+    _announce_kernels(60)
+    from clay4d.demo import run_demo
+
+    run_demo(out, minutes=minutes, seed=seed)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demo,
+    "train": train,
+    "evaluate": evaluate,
+    "render": render,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line, `sys.argv` by default; gives the exit code.
+
+    Raises:
+        SystemExit: after help (0) and for arguments that cannot be parsed (2).
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if args[:1] == ["train"]:
+            _train(args[1:])
+        else:
+            tyro.extras.subcommand_cli_from_dict(
+                COMMANDS,
+                prog="clay4d",
+                description="4D scenes from video on any computer.",
+                args=args or ["--help"],
+            )
+    except MISTAKES as error:
+        if os.environ.get("CLAY4D_TRACEBACK"):
+            raise
+        print(f"clay4d: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("clay4d: stopped; a training run goes on with --resume.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _train(args: list[str]) -> None:
+    given = parse_train(args)
+    _announce_kernels(60)
+    from clay4d.training.run import train
+
+    train(given.config, given.data, given.out, minutes=given.minutes, resume=given.resume)
+    print(f"{given.out}: trained. See it with: clay4d render {given.out}")
+
+
+def parse_train(args: Sequence[str]) -> TrainCommand:
+    """The arguments of `clay4d train`: PRESET is a sub-command, or a YAML file of one's own.
+
+    Raises:
+        ValueError: a YAML file that does not hold a training config.
+        SystemExit: as in `main`.
+    """
+    known = presets(TrainConfig, preset_folder())
+    if args and args[0].endswith((".yaml", ".yml")):
+        own = load_config(TrainConfig, args[0], but=("data",))
+        known = {args[0]: ("", own)}
+    command: Any = tyro.extras.subcommand_type_from_defaults(
+        {
+            # tyro.MISSING makes --data and --out required.
+            name: TrainCommand(tyro.MISSING, tyro.MISSING, config)
+            for name, (_, config) in known.items()
+        },
+        {name: note for name, (note, _) in known.items()},
+    )
+    # Unions stay what the preset made them: their fields are options, not further sub-commands.
+    parsed: TrainCommand = tyro.cli(
+        command, prog="clay4d train", args=list(args), config=(tyro.conf.AvoidSubcommands,)
+    )
+    return parsed
+
+
+def _check_run(run: Path) -> None:
+    # Before torch is loaded, since a wrong name is the commonest mistake.
+    if not (run / "config.yaml").is_file():
+        raise FileNotFoundError(f"run got {run}; expected a folder that `clay4d train` wrote.")
+
+
+def _announce_kernels(seconds: int) -> None:
+    """Say so where the first call will compile: a silent minute looks like a hang."""
+    from clay4d.jit import cache_folder
+
+    if next(cache_folder().rglob("*.nbi"), None) is None:
+        print(f"compiling kernels once, about {seconds} s", file=sys.stderr, flush=True)
+
+
+def _print_metrics(metrics: dict[str, Any], path: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = sorted(metrics["per_image"], key=lambda row: float(row["psnr"]))
+    table = Table(title=f"{metrics['split']}: {metrics['images']} pictures")
+    for name in ("", "PSNR", "SSIM"):
+        table.add_column(name, justify="left" if not name else "right")
+    named = {"mean": metrics, f"worst ({rows[0]['name']})": rows[0]}
+    named[f"best ({rows[-1]['name']})"] = rows[-1]
+    for label, row in named.items():
+        table.add_row(label, f"{row['psnr']:.2f}", f"{row['ssim']:.4f}")
+    Console().print(table)
+    print(path)

@@ -1,0 +1,95 @@
+"""How well a scene shows what it was not trained on: PSNR and SSIM, picture by picture."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.progress import track
+
+from clay4d.renderers import render
+from clay4d.scenes import Scene, Views
+from clay4d.scenes.loaders import load_dataset
+from clay4d.training.metrics import psnr, ssim
+from clay4d.training.run import load_run
+
+EQUAL = 100.0
+"""PSNR of pictures that are equal, dB: JSON has no infinity, and means should stay finite."""
+
+METRICS = "metrics.json"
+
+
+def evaluate(
+    scene: Scene, views: Views, *, name: str = "test", progress: bool = False
+) -> dict[str, Any]:
+    """Draw a scene from each view and compare the pictures, one in memory at a time.
+
+    Drawings are clamped to 0–1 and not rounded to bytes. They have the views' background, or the
+    scene's where the views have none; PSNR and SSIM are those of `clay4d.benchmark`, and the means
+    are over pictures.
+
+    Args:
+        name: what the views are, for the record. progress: whether to show a bar.
+
+    Returns:
+        {"split", "images", "psnr", "ssim", "per_image": [{"name", "time", "psnr", "ssim"}, …]},
+        psnr in dB (100 at the most), time in seconds.
+
+    Raises:
+        ValueError: no views, or pictures smaller than 11 × 11.
+    """
+    if not len(views):
+        raise ValueError(f"views of {name} got none; expected at least one picture.")
+    rows: list[dict[str, Any]] = []
+    for i in track(range(len(views)), f"evaluating {name}", disable=not progress, transient=True):
+        camera = views.cameras[i]
+        drawn = render(scene, camera, depth=False, background=views.background).images[0]
+        drawn, truth = drawn.clamp(0, 1), views[i].image
+        rows.append(
+            {
+                "name": views.names[i],
+                "time": float(camera.times[0]),
+                "psnr": min(psnr(drawn, truth), EQUAL),
+                "ssim": ssim(drawn, truth),
+            }
+        )
+    means = {k: sum(row[k] for row in rows) / len(rows) for k in ("psnr", "ssim")}
+    return {"split": name, "images": len(rows), **means, "per_image": rows}
+
+
+def evaluate_run(
+    run: str | Path,
+    *,
+    split: str = "test",
+    data: str | Path | None = None,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Evaluate a training run on a split of its data and leave RUN/metrics.json.
+
+    Args:
+        data: where the data is now, if not where it was trained on.
+
+    Raises:
+        FileNotFoundError: no run, or no data.
+        ValueError: data without that split.
+    """
+    scene, _, trained_on = load_run(run)
+    views = load_dataset(trained_on if data is None else data).split(split)
+    metrics = evaluate(scene, views, name=split, progress=progress)
+    write_metrics(run, metrics)
+    return metrics
+
+
+def write_metrics(run: str | Path, metrics: dict[str, Any]) -> None:
+    """Write RUN/metrics.json, whole or not at all."""
+    path = Path(run) / METRICS
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        text = json.dumps(metrics, indent=1, allow_nan=False, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
