@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test lint
+.PHONY: test lint bench
 test: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -q
@@ -10,6 +10,10 @@ test: .venv/ready
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# Speed of the rasteriser, the loss and Adam, each against a rival timed in turn with it.
+bench: .venv/ready
+	$(BIN)/python benchmarks/rasterizer.py
 
 # torch first and alone: the pinned version is the CPU build, an unpinned one brings CUDA.
 .venv/ready: pyproject.toml constraints.txt
