@@ -100,9 +100,9 @@ class Optimisers:
         """Every optimiser by its full name: `raw.NAME`, `motion.NAME`, `exposure.NAME`."""
         return {f"raw.{k}": v for k, v in self.rows.items()} | self.shared
 
-    def lr(self, name: str) -> float:
-        """The rate in force."""
-        return float(self.all()[name].param_groups[0]["lr"])
+    def lr(self, name: str, progress: float) -> float:
+        """The rate of a parameter when this share of the steps is done."""
+        return self._rates[name].at(progress)
 
     def step(self, progress: float) -> None:
         """Set the rates for this share of the steps, move what has a gradient, and drop the gradients."""

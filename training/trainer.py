@@ -208,8 +208,8 @@ class Trainer:
                     self.scene.raw, self.optimisers.rows, weights, generator=draws
                 )
                 self.reset_density_state()
-            lr = self.optimisers.rows["means"].param_groups[0]["lr"]
-            if step > 0:
+            if density.noise > 0:
+                lr = self.optimisers.lr("raw.means", self.progress)
                 self.strategy.shake(self.scene.raw, lr=lr, generator=draws)
         if self.moving and step % REFRESH_EVERY == 0:
             self.scene.motion.refresh(self.scene.raw)

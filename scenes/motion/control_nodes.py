@@ -7,7 +7,6 @@ hundred nodes instead of on every Gaussian, which is what makes it cheap on a CP
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ from clay4d.scenes.motion.base import Moved, Raw
 from clay4d.scenes.motion.skinning import Skin
 
 SPACE_OCTAVES = 8
-TIME_OCTAVES = 8
+TIME_OCTAVES = 6
 
 
 def encode(x: Float[Tensor, "N D"], octaves: int) -> Float[Tensor, "N E"]:
@@ -139,8 +138,8 @@ class ControlNodes(nn.Module):
         when = torch.full((1, 1), time)
         features = torch.cat(
             [
-                encode(scaled * math.pi, SPACE_OCTAVES),
-                encode(when * math.pi, TIME_OCTAVES).expand(len(scaled), -1),
+                encode(scaled, SPACE_OCTAVES),
+                encode(when, TIME_OCTAVES).expand(len(scaled), -1),
             ],
             1,
         )

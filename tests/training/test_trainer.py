@@ -1,0 +1,138 @@
+"""Training: it learns, repeats to the bit, resumes to the bit, and stops on NaN."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numba
+import pytest
+import torch
+
+from clay4d.scenes import Dataset, Views
+from clay4d.training.checkpoints import load_checkpoint, save_checkpoint
+from clay4d.training.config import (
+    ControlNodes,
+    DefaultDensity,
+    HexPlane,
+    Losses,
+    McmcDensity,
+    Polynomial,
+    Schedule,
+    Start,
+    Static,
+    TrainConfig,
+)
+from clay4d.training.evaluate import evaluate
+from clay4d.training.exposure import Exposure
+from clay4d.training.trainer import Trainer
+
+SMALL = TrainConfig(
+    motion=ControlNodes(nodes=40, width=32, depth=2, start=0.1),
+    start=Start(count=400),
+    density=McmcDensity(cap=800, begin=20, every=20),
+    schedule=Schedule(coarse=((0.0, 0.5), (0.3, 1.0)), sh_degree=1),
+    steps=120,
+)
+DEFAULT = DefaultDensity(cap=800, begin=20, every=20, reset_every=60, grow_grad2d=1e-4)
+
+
+def trained(config: TrainConfig, dataset: Dataset, steps: int | None = None) -> Trainer:
+    trainer = Trainer(config, dataset)
+    for _ in range(config.steps if steps is None else steps):
+        trainer.step()
+    return trainer
+
+
+def state(trainer: Trainer) -> dict[str, torch.Tensor]:
+    found = {f"raw.{k}": v for k, v in trainer.scene.raw.items()} | trainer.scene.motion.tensors()
+    if trainer.exposure is not None:
+        found |= dict(trainer.exposure.named_parameters())
+    return {k: v.detach().clone() for k, v in found.items()}
+
+
+def equal(a: Trainer, b: Trainer) -> bool:
+    left, right = state(a), state(b)
+    return left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SMALL,
+        dataclasses.replace(SMALL, density=DEFAULT),
+        dataclasses.replace(SMALL, motion=HexPlane(resolution=16, start=0.1)),
+        dataclasses.replace(SMALL, motion=Polynomial(), losses=Losses(exposure=True)),
+        dataclasses.replace(SMALL, motion=Static()),
+    ],
+    ids=["nodes-mcmc", "nodes-default", "hexplane", "polynomial-exposure", "static"],
+)
+def test_a_resumed_run_gives_the_bits_of_a_whole_one(
+    config: TrainConfig, swinging: Dataset, tmp_path: Path
+) -> None:
+    whole = trained(config, swinging)
+    # 67 is neither at a refinement nor at an epoch's start.
+    half = trained(config, swinging, 67)
+    save_checkpoint(tmp_path / "c.safetensors", half, seconds=1.5)
+    resumed = Trainer(config, swinging)
+    assert load_checkpoint(tmp_path / "c.safetensors", resumed) == 1.5
+    while resumed.step_done < config.steps:
+        resumed.step()
+    assert equal(whole, resumed)
+    assert len(whole.scene) > 400
+
+
+def test_bits_do_not_depend_on_threads(swinging: Dataset) -> None:
+    runs = []
+    for threads in (1, 2):
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        runs.append(trained(SMALL, swinging, 80))
+    assert equal(*runs)
+
+
+def test_another_seed_gives_another_scene(swinging: Dataset) -> None:
+    a, b = (trained(dataclasses.replace(SMALL, seed=s), swinging, 30) for s in (0, 1))
+    assert not equal(a, b)
+
+
+def test_a_moving_scene_is_learned(swinging: Dataset) -> None:
+    config = dataclasses.replace(SMALL, steps=600)
+    trainer = trained(config, swinging)
+    moving = evaluate(trainer.scene, swinging.split("test"))["psnr"]
+    still = trained(dataclasses.replace(config, motion=Static()), swinging)
+    assert moving > 24
+    assert moving > evaluate(still.scene, swinging.split("test"))["psnr"] + 2
+
+
+def test_gains_of_cameras_are_found(swinging: Dataset) -> None:
+    """Two cameras, one twice as bright as the other, of the same still scene."""
+    views = swinging.train
+    gains = [0.7, 1.0]
+
+    def decode(index: int):
+        return (views.pixels(index) * gains[index % 2]).astype("uint8")
+
+    dimmed = Views(
+        views.cameras, views.names, decode, camera_ids=[k % 2 for k in range(len(views))]
+    )
+    dataset = dataclasses.replace(swinging, splits={"train": dimmed})
+    config = dataclasses.replace(SMALL, losses=Losses(exposure=True), steps=400)
+    exposure = trained(config, dataset).exposure
+    assert isinstance(exposure, Exposure)
+    ratio = (exposure.log_gains[0] - exposure.log_gains[1]).exp()
+    assert ((ratio - 0.7).abs() < 0.1).all()
+
+
+def test_nan_stops_the_run_and_names_step_and_parameter(swinging: Dataset) -> None:
+    trainer = trained(SMALL, swinging, 5)
+    with torch.no_grad():
+        trainer.scene.raw["sh"][7, 0, 1] = float("nan")
+    with pytest.raises((FloatingPointError, ValueError), match="NaN"):
+        trainer.step()
+
+
+def test_a_checkpoint_of_another_motion_is_refused(swinging: Dataset, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "c.safetensors", trained(SMALL, swinging, 1), seconds=0)
+    other = Trainer(dataclasses.replace(SMALL, motion=Static()), swinging)
+    with pytest.raises(ValueError, match="motion got|got motion"):
+        load_checkpoint(tmp_path / "c.safetensors", other)
