@@ -57,8 +57,9 @@ class Cameras:
 
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Cameras:
         """The chosen cameras; one index keeps the leading dimension."""
-        if isinstance(index, int):
-            index = [index]
+        if not isinstance(index, (slice, Tensor)):
+            # A tuple would index three dimensions, and numpy's integers would drop one.
+            index = list(index) if isinstance(index, Sequence) else [int(index)]
         return Cameras(
             self.viewmats[index], self.Ks[index], self.width, self.height, self.times[index]
         )
@@ -70,7 +71,13 @@ class Cameras:
         return -(R.transpose(1, 2) @ t[..., None])[..., 0]
 
     def resized(self, factor: float) -> Cameras:
-        """Cameras of pictures `factor` times as large, rounded to whole pixels."""
+        """Cameras of pictures `factor` times as large, rounded to whole pixels.
+
+        Raises:
+            ValueError: a factor that is not above 0.
+        """
+        if not 0 < factor < float("inf"):
+            raise ValueError(f"factor got {factor}; expected a number above 0.")
         width, height = max(1, round(self.width * factor)), max(1, round(self.height * factor))
-        scale = torch.tensor([width / self.width, height / self.height, 1.0])
+        scale = torch.tensor([width / self.width, height / self.height, 1.0]).to(self.Ks)
         return Cameras(self.viewmats, self.Ks * scale[:, None], width, height, self.times)

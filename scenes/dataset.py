@@ -45,8 +45,9 @@ class Views:
         background: tuple[float, float, float] | None = None,
         memory_budget: int = MEMORY_BUDGET,
     ) -> None:
-        if not len(cameras) == len(names):
-            raise ValueError(f"names got {len(names)} entries; expected {len(cameras)}.")
+        for what, given in (("names", names), ("camera_ids", camera_ids)):
+            if given is not None and len(given) != len(cameras):
+                raise ValueError(f"{what} got {len(given)} entries; expected {len(cameras)}.")
         self.cameras = cameras
         self.names = names
         self.camera_ids = camera_ids if camera_ids is not None else list(range(len(names)))
@@ -61,7 +62,13 @@ class Views:
         return len(self.names)
 
     def pixels(self, index: int) -> UInt8[np.ndarray, "H W D"]:
-        """Picture `index` as decoded, from memory where it is still there."""
+        """Picture `index` as decoded, read-only, from memory where it is still there.
+
+        Raises:
+            IndexError: no such picture.
+            ValueError: a picture that does not decode, or of another size than its camera's.
+        """
+        index = range(len(self))[index]
         if index in self._kept:
             self._kept.move_to_end(index)
             return self._kept[index]
@@ -72,6 +79,13 @@ class Views:
                 f"{self.names[index]} got {value.shape[1]}×{value.shape[0]} pixels; "
                 f"expected {expected[1]}×{expected[0]}. Make all pictures of a split one size."
             )
+        if value.dtype != np.uint8 or value.ndim != 3 or value.shape[2] not in (3, 4):
+            raise ValueError(
+                f"{self.names[index]} got {value.dtype} pixels of shape {list(value.shape)}; "
+                "expected uint8 [H, W, 3 or 4]. Convert the picture."
+            )
+        value = value.view()
+        value.flags.writeable = False  # what is kept must not change under its readers
         self._kept[index] = value
         self._bytes += value.nbytes
         while self._bytes > self.memory_budget and len(self._kept) > 1:
@@ -79,7 +93,7 @@ class Views:
         return value
 
     def __getitem__(self, index: int) -> Frame:
-        pixels = torch.from_numpy(self.pixels(index)).float() / 255
+        pixels = torch.from_numpy(self.pixels(index).astype(np.float32)) / 255
         image, mask = pixels[..., :3], pixels[..., 3] if pixels.shape[-1] == 4 else None
         if mask is not None and self.background is not None:
             image = image * mask[..., None] + torch.tensor(self.background) * (1 - mask[..., None])
@@ -88,7 +102,11 @@ class Views:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Splits of posed pictures, and what the loader knows of the scene."""
+    """Splits of posed pictures, and what the loader knows of the scene.
+
+    Raises:
+        ValueError: no training pictures, or a box that is none.
+    """
 
     name: str
     splits: Mapping[str, Views]
@@ -102,6 +120,17 @@ class Dataset:
     points: Float[Tensor, "P 6"] | None = None
     """Known points: xyz in metres and RGB in 0–1."""
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if "train" not in self.splits or not len(self.splits["train"]):
+            raise ValueError(
+                f"{self.name} got no training pictures; expected a split train. Add views to it."
+            )
+        box = self.bounds
+        if tuple(box.shape) != (2, 3) or not torch.isfinite(box).all() or (box[0] >= box[1]).any():
+            raise ValueError(
+                f"bounds got {box.tolist()}; expected a lowest and a highest corner. Correct it."
+            )
 
     @property
     def train(self) -> Views:
@@ -121,6 +150,10 @@ class Dataset:
 
     @property
     def extent(self) -> float:
-        """Radius of the training cameras about their mean, times 1.1: gsplat's scene scale."""
+        """Radius of the training cameras about their mean, times 1.1: gsplat's scene scale.
+
+        Half the box's longest side for a camera that stands still: learning rates scale with it.
+        """
         centres = self.train.cameras.centres
-        return float((centres - centres.mean(0)).norm(dim=1).max()) * 1.1
+        radius = float((centres - centres.mean(0)).norm(dim=1).max()) * 1.1
+        return radius if radius > 1e-4 else float((self.bounds[1] - self.bounds[0]).max()) / 2

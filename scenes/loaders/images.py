@@ -1,0 +1,162 @@
+"""Pictures from a data folder: decoded by pillow to uint8, and never from outside the folder."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+SUFFIXES = ("", ".png", ".jpg", ".jpeg")
+"""Tried in this order: D-NeRF and Blender name their pictures without a suffix."""
+WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+"""Pillow's modes of more than 8 bits, which `convert` would clip to white without a word."""
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+"""What pillow raises on damaged files, by format and place of the damage."""
+
+
+def inside(root: Path, name: object) -> Path:
+    """The path of `name` in the folder `root`, after links, whether or not it exists.
+
+    Raises:
+        ValueError: an absolute path, a Windows path, `..`, or a link that leads out of the folder.
+
+    >>> inside(Path("/"), "tmp/../etc")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: path got 'tmp/../etc'; expected a relative path with / inside the data folder. ...
+    """
+    text = name if isinstance(name, str) else ""
+    out = ValueError(
+        f"path got {str(name)[:200]!r}; expected a relative path with / inside the data folder. "
+        "Copy the file into the folder and name it from there."
+    )
+    foreign = "\\" in text or "\0" in text or text[1:2] == ":"
+    if not text or foreign or text.startswith("/") or ".." in PurePosixPath(text).parts:
+        raise out
+    try:
+        path = (root / text).resolve()
+        if not path.is_relative_to(root.resolve()):
+            raise out
+    except (OSError, RuntimeError, UnicodeError):  # loops of links, names no disk can hold
+        raise out from None
+    return path
+
+
+def find(root: Path, name: object, *, suffixes: tuple[str, ...] = SUFFIXES) -> str:
+    """The name of an existing file in `root`, without a leading `./` and with its suffix.
+
+    Raises:
+        ValueError: the name leads out of the folder.
+        FileNotFoundError: no such file, with any of the suffixes.
+    """
+    inside(root, name)
+    plain = str(PurePosixPath(str(name)))
+    for suffix in suffixes:
+        try:
+            if inside(root, plain + suffix).is_file():
+                return plain + suffix
+        except OSError:  # a name too long for the disk
+            continue
+    tried = ", ".join(s for s in suffixes if s)
+    also = f" (or with {tried})" if tried else ""
+    raise FileNotFoundError(
+        f"file got {plain[:200]!r}, which is not there; expected it in {root.name}{also}. "
+        "Restore the file or remove its entry."
+    )
+
+
+@contextmanager
+def _opened(root: Path, name: str) -> Iterator[Image.Image]:
+    """The picture `name`, with any trouble in reading it told in one line."""
+    path = inside(root, name)
+    if not path.is_file():
+        find(root, name, suffixes=("",))  # raises, with the remedy
+    try:
+        with Image.open(path) as picture:
+            yield picture
+    except BROKEN as error:
+        why = " ".join(str(error).replace(str(path), path.name).split())
+        raise ValueError(
+            f"{name} got a picture that does not decode ({why}); expected a whole PNG or JPEG. "
+            "Copy or export it again."
+        ) from None
+
+
+def header(root: Path, name: str) -> tuple[int, int, bool]:
+    """Width and height in pixels, and whether there is an alpha channel, without decoding.
+
+    Raises:
+        ValueError: not a picture, or one of more than 8 bits a channel.
+        FileNotFoundError: no such file.
+    """
+    with _opened(root, name) as picture:
+        size, mode, alpha = picture.size, picture.mode, _has_alpha(picture)
+    if mode in WIDE_MODES:
+        raise ValueError(
+            f"{name} got pixels of mode {mode}; expected 8 bits a channel. Convert it to 8 bits."
+        )
+    return size[0], size[1], alpha
+
+
+def read_image(root: Path, name: str) -> UInt8[np.ndarray, "H W D"]:
+    """A picture as stored, D = 3, or 4 with straight alpha; EXIF rotation is not applied.
+
+    Pose files speak of pixels as stored, as COLMAP reads them, so turning by EXIF would break them.
+
+    Raises:
+        ValueError: truncated or not a picture.
+        FileNotFoundError: no such file.
+    """
+    with _opened(root, name) as picture:
+        converted = picture.convert("RGBA" if _has_alpha(picture) else "RGB")
+    return np.array(converted, dtype=np.uint8)
+
+
+def read_mask(root: Path, name: str) -> UInt8[np.ndarray, "H W"]:
+    """A grey picture, 0 to 255; a 1-bit one gives 0 and 255.
+
+    Raises:
+        ValueError: truncated or not a picture.
+        FileNotFoundError: no such file.
+    """
+    with _opened(root, name) as picture:
+        converted = picture.convert("L")
+    return np.array(converted, dtype=np.uint8)
+
+
+def with_mask(
+    pixels: UInt8[np.ndarray, "H W D"], mask: UInt8[np.ndarray, "H W"]
+) -> UInt8[np.ndarray, "H W 4"]:
+    """The picture with `mask` as fourth channel; multiplied into an alpha that is there already.
+
+    >>> with_mask(np.zeros((2, 2, 3), np.uint8), np.full((2, 2), 9, np.uint8))[0, 0].tolist()
+    [0, 0, 0, 9]
+    """
+    if pixels.shape[2] == 4:
+        product = pixels[..., 3].astype(np.uint16) * mask
+        mask = ((product + 127) // 255).astype(np.uint8)
+    return np.concatenate([pixels[..., :3], mask[..., None]], axis=2)
+
+
+def check_size(
+    name: str, got: tuple[int, ...], expected: tuple[int, int], *, whose: str = "the camera"
+) -> None:
+    """Refuse a picture whose width and height are not those of its camera.
+
+    Raises:
+        ValueError: another size.
+    """
+    if tuple(got[:2]) != expected:
+        raise ValueError(
+            f"{name} got {got[0]}×{got[1]} pixels; expected {expected[0]}×{expected[1]} as "
+            f"{whose} says. Scale the picture, or w, h and the intrinsics."
+        )
+
+
+def _has_alpha(picture: Any) -> bool:
+    return picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info

@@ -1,0 +1,276 @@
+"""Lenses of transforms.json, and the pinhole picture made of a distorted one by OpenCV.
+
+Models and their coefficients: COLMAP's and nerfstudio's names, OpenCV's formulas. Perspective
+lenses have r² = x² + y², x' = x(1 + k1 r² + k2 r⁴ + k3 r⁶) + 2 p1 x y + p2 (r² + 2x²) and the same
+in y; fisheye lenses have θ' = θ(1 + k1 θ² + k2 θ⁴ + k3 θ⁶ + k4 θ⁸). Principal points here have the
+first pixel's centre at (0.5, 0.5), OpenCV at (0, 0): half a pixel is taken off on the way in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+from numpy.typing import NDArray
+
+from clay4d.scenes.loaders.fields import number, positive
+
+COEFFICIENTS = ("k1", "k2", "k3", "k4", "p1", "p2")
+MODELS: Mapping[str, tuple[str, ...]] = {
+    "SIMPLE_PINHOLE": (),
+    "PINHOLE": (),
+    "SIMPLE_RADIAL": ("k1",),
+    "RADIAL": ("k1", "k2"),
+    "OPENCV": ("k1", "k2", "k3", "p1", "p2"),
+    "SIMPLE_RADIAL_FISHEYE": ("k1",),
+    "RADIAL_FISHEYE": ("k1", "k2"),
+    "OPENCV_FISHEYE": ("k1", "k2", "k3", "k4"),
+}
+"""Which coefficients each camera model has; k4 of a perspective lens means different things."""
+WIDEST = math.radians(70)
+"""Half the widest view kept of a fisheye lens: a pinhole picture has no room for 90°."""
+
+Array = NDArray[np.float64]
+
+cv2.setNumThreads(1)
+
+
+@dataclass(frozen=True)
+class Lens:
+    """One camera's intrinsics in pixels, as its file states them."""
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    """The first pixel's centre is at 0.5."""
+    cy: float
+    fisheye: bool = False
+    distortion: tuple[float, ...] = ()
+    """k1, k2, p1, p2, k3 of a perspective lens, k1 to k4 of a fisheye lens."""
+
+    @property
+    def distorted(self) -> bool:
+        """Whether its pictures are other than a pinhole's."""
+        return self.fisheye or any(self.distortion)
+
+
+def read_lens(meta: Mapping[str, Any], width: int, height: int, where: str) -> Lens:
+    """The lens that the fields `meta` describe, for pictures of the given size in pixels.
+
+    Source: nerfstudio's data conventions, instant-ngp's colmap2nerf.py, NeRF's Blender files.
+
+    Raises:
+        ValueError: unknown model, focal length or size that cannot be, a coefficient that the
+            model does not have.
+
+    >>> lens = read_lens({"camera_angle_x": math.pi / 2}, 100, 50, "transforms.json")
+    >>> round(lens.fx, 6), lens.cx, lens.cy
+    (50.0, 50.0, 25.0)
+    """
+    default = "OPENCV_FISHEYE" if meta.get("is_fisheye") is True else "OPENCV"
+    model = meta.get("camera_model", default)
+    if not isinstance(model, str) or model not in MODELS:
+        raise ValueError(
+            f"{where} got camera_model {str(model)[:60]!r}; expected one of {', '.join(MODELS)}. "
+            "Undistort the pictures to PINHOLE first."
+        )
+    k = {key: number(meta, key, where, default=0.0) for key in COEFFICIENTS}
+    for key, value in k.items():
+        if value != 0 and key not in MODELS[model]:
+            raise ValueError(
+                f"{where} got {key} = {value:g}; expected 0, since camera_model {model} has no "
+                f"{key}. Correct camera_model or the coefficient."
+            )
+    fisheye = model.endswith("FISHEYE")
+    names = ("k1", "k2", "k3", "k4") if fisheye else ("k1", "k2", "p1", "p2", "k3")
+    fx, fy = _focal(meta, width, height, where)
+    cx = number(meta, "cx", where, default=width / 2)
+    cy = number(meta, "cy", where, default=height / 2)
+    return Lens(width, height, fx, fy, cx, cy, fisheye, tuple(k[name] for name in names))
+
+
+def _focal(meta: Mapping[str, Any], width: int, height: int, where: str) -> tuple[float, float]:
+    """Focal lengths in pixels, from fl_x and fl_y or from the angles of view in radians."""
+    if "fl_x" in meta:
+        fx = positive(meta, "fl_x", where)
+        return fx, positive(meta, "fl_y", where, default=fx)
+    if "camera_angle_x" not in meta:
+        raise ValueError(
+            f"{where} got neither fl_x nor camera_angle_x; expected one of them. "
+            "Add the focal length in pixels as fl_x."
+        )
+    focal = []
+    for key, size in (("camera_angle_x", width), ("camera_angle_y", height)):
+        if key in meta:
+            angle = positive(meta, key, where)
+            if angle >= math.pi:
+                raise ValueError(
+                    f"{where} got {key} = {angle:g}; expected radians between 0 and π. "
+                    "Convert degrees to radians."
+                )
+            focal.append(0.5 * size / math.tan(0.5 * angle))
+    return focal[0], focal[-1]
+
+
+@lru_cache(maxsize=1024)
+def pinhole(lens: Lens) -> Lens:
+    """The pinhole lens of the undistorted pictures: the largest inscribed view at the same size.
+
+    Every pixel of the new picture comes from inside the old one, as with OpenCV's alpha = 0.
+
+    Raises:
+        ValueError: coefficients that are not one-to-one over the picture.
+
+    >>> pinhole(Lens(8, 6, 9.0, 9.0, 4.0, 3.0)).fx
+    9.0
+    """
+    if not lens.distorted:
+        return lens
+    left, right, top, bottom = (_ideal(lens, side) for side in _sides(lens))
+    low = np.array([left[:, 0].max(), top[:, 1].max()])
+    high = np.array([right[:, 0].min(), bottom[:, 1].min()])
+    size = np.array([lens.width - 1, lens.height - 1])
+    for _ in range(100):
+        if not (high > low).all():
+            break
+        f = size / (high - low)
+        c = 0.5 - low * f
+        new = Lens(lens.width, lens.height, float(f[0]), float(f[1]), float(c[0]), float(c[1]))
+        border = (np.concatenate(_sides(new)) - (c - 0.5)) / f
+        source = _distort(lens, border)
+        if (source > -1e-3).all() and (source < size + 1e-3).all():
+            return new
+        # The bulge of a side can lie between two of its samples: draw the view in a little.
+        low, high = low + 5e-4 * (high - low), high - 5e-4 * (high - low)
+    raise _folded(lens)
+
+
+def undistort(
+    lens: Lens, pixels: UInt8[np.ndarray, "H W D"], *, alpha: bool = False
+) -> UInt8[np.ndarray, "H W D"]:
+    """The picture as `pinhole(lens)` sees it, by bicubic interpolation.
+
+    `alpha` says that the fourth channel is opacity: colours are then weighted by it, so that the
+    colour of transparent pixels does not bleed in. Any other fourth channel is a mask of its own.
+    """
+    if not lens.distorted:
+        return pixels
+    x, y = _maps(lens)
+    if alpha and pixels.shape[2] == 4:
+        weighted = pixels.astype(np.float32)
+        weighted[..., :3] *= weighted[..., 3:] / 255
+        moved = np.clip(_remap(weighted, x, y, cv2.INTER_CUBIC), 0, 255)
+        moved[..., :3] *= 255 / np.maximum(moved[..., 3:], 1)
+        rounded: NDArray[np.uint8] = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
+        return rounded
+    color: NDArray[np.uint8] = _remap(np.ascontiguousarray(pixels[..., :3]), x, y, cv2.INTER_CUBIC)
+    if pixels.shape[2] == 3:
+        return color
+    mask: NDArray[np.uint8] = _remap(np.ascontiguousarray(pixels[..., 3]), x, y, cv2.INTER_LINEAR)
+    return np.concatenate([color, mask[..., None]], axis=2)
+
+
+def _remap(pixels: Any, x: Any, y: Any, how: int) -> Any:
+    return cv2.remap(pixels, x, y, how, borderMode=cv2.BORDER_REPLICATE)
+
+
+@lru_cache(maxsize=2)
+def _maps(lens: Lens) -> tuple[Any, Any]:
+    """Where each new pixel comes from; two kept, since videos have one lens and stereo two."""
+    K, D, P = _K(lens), np.array(lens.distortion), _K(pinhole(lens))
+    size = (lens.width, lens.height)
+    make = cv2.fisheye.initUndistortRectifyMap if lens.fisheye else cv2.initUndistortRectifyMap
+    x, y = make(K, D, np.eye(3), P, size, cv2.CV_32FC1)
+    return x, y
+
+
+def _K(lens: Lens) -> Float[np.ndarray, "3 3"]:
+    """Intrinsics as OpenCV has them, the first pixel's centre at (0, 0)."""
+    return np.array([[lens.fx, 0, lens.cx - 0.5], [0, lens.fy, lens.cy - 0.5], [0, 0, 1.0]])
+
+
+def _sides(lens: Lens) -> tuple[Array, Array, Array, Array]:
+    """Points along the outermost pixel centres: left, right, top, bottom, in OpenCV's pixels."""
+    w, h = lens.width - 1.0, lens.height - 1.0
+    x, y = np.linspace(0, w, max(2 * lens.width, 64)), np.linspace(0, h, max(2 * lens.height, 64))
+    return (
+        np.stack([0 * y, y], 1), np.stack([0 * y + w, y], 1),
+        np.stack([x, 0 * x], 1), np.stack([x, 0 * x + h], 1),
+    )  # fmt: skip
+
+
+def _distort(lens: Lens, ideal: Array) -> Array:
+    """Points of the plane z = 1 to pixels of the distorted picture."""
+    K, D = _K(lens), np.array(lens.distortion)
+    if lens.fisheye:
+        return np.asarray(cv2.fisheye.distortPoints(ideal[:, None], K, D), np.float64)[:, 0]
+    solid = np.concatenate([ideal, np.ones((len(ideal), 1))], 1)[:, None]
+    pixels, _ = cv2.projectPoints(solid, np.zeros(3), np.zeros(3), K, D)
+    return np.asarray(pixels, np.float64)[:, 0]
+
+
+def _ideal(lens: Lens, pixels: Array) -> Array:
+    """Pixels of the distorted picture to points of the plane z = 1."""
+    K = _K(lens)
+    if lens.fisheye:
+        return _ideal_fisheye(lens, (pixels - K[:2, 2]) / K[[0, 1], [0, 1]])
+    ideal = _newton(lens, pixels)
+    k1, k2, _, _, k3 = lens.distortion
+    r = np.linspace(0, 1, 257) * np.linalg.norm(ideal, axis=1).max()
+    slope = 1 + 3 * k1 * r**2 + 5 * k2 * r**4 + 7 * k3 * r**6
+    # Past a fold two places in space share a pixel, and the iteration gives one or neither.
+    if not (slope > 0).all() or not (np.abs(_distort(lens, ideal) - pixels) < 0.05).all():
+        raise _folded(lens)
+    return ideal
+
+
+def _newton(lens: Lens, pixels: Array) -> Array:
+    """Inverts a perspective lens; OpenCV's own inversion stops after five rounds in its version 4.
+
+    Where it finds nothing, what it gives is far off, and the caller sees that.
+    """
+    K, step = _K(lens), 1e-6
+    ideal = (pixels - K[:2, 2]) / K[[0, 1], [0, 1]]
+    for _ in range(30):
+        off = pixels - _distort(lens, ideal)
+        if np.abs(off).max() < 1e-9:
+            break
+        columns = [
+            (_distort(lens, ideal + h) - _distort(lens, ideal - h)) / (2 * step)
+            for h in step * np.eye(2)
+        ]
+        (a, c), (b, d) = columns[0].T, columns[1].T
+        scale = a * d - b * c
+        scale = np.where(np.abs(scale) > 1e-6, scale, 1e-6)
+        move = np.stack([d * off[:, 0] - b * off[:, 1], a * off[:, 1] - c * off[:, 0]], 1)
+        ideal = ideal + np.clip(move / scale[:, None], -0.5, 0.5)
+    return np.asarray(ideal, np.float64)
+
+
+def _ideal_fisheye(lens: Lens, plane: Array) -> Array:
+    """Inverts the angle's polynomial by a table, up to its fold or the widest angle."""
+    theta = np.linspace(0, WIDEST, 1 << 14)
+    k = lens.distortion
+    bent = theta * (1 + sum(k[i] * theta ** (2 * i + 2) for i in range(4)))
+    falls = np.flatnonzero(np.diff(bent) <= 0)
+    end = int(falls[0]) + 1 if len(falls) else len(theta)
+    radius = np.linalg.norm(plane, axis=1)
+    angle = np.interp(radius, bent[:end], theta[:end])
+    scale = np.where(radius > 1e-12, np.tan(angle) / np.maximum(radius, 1e-12), 1.0)
+    return np.asarray(plane * scale[:, None], np.float64)
+
+
+def _folded(lens: Lens) -> ValueError:
+    values = ", ".join(f"{v:g}" for v in lens.distortion)
+    return ValueError(
+        f"distortion got {values} at {lens.width}×{lens.height} with focal length {lens.fx:g}; "
+        "expected coefficients that are one-to-one over the picture. Calibrate again with fewer."
+    )
