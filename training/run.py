@@ -21,6 +21,7 @@ from clay4d.scenes.splat_scene import SplatScene
 from clay4d.scenes.store import load_scene, save_scene
 from clay4d.training.checkpoints import load_checkpoint, save_checkpoint
 from clay4d.training.config import TrainConfig
+from clay4d.training.memory import keep_freed_memory
 from clay4d.training.plan import plan_steps
 from clay4d.training.trainer import Report, Trainer
 
@@ -51,7 +52,9 @@ def train(
         FloatingPointError: the loss turned NaN; the last good checkpoint is kept.
     """
     out = Path(out)
+    # Torch's sums depend on its threads, and its pool and Numba's would fight over the cores.
     torch.set_num_threads(1)
+    keep_freed_memory()
     if minutes is not None and not minutes > 0:
         raise ValueError(f"minutes got {minutes}; expected more than 0.")
     if steps is not None and steps < 1:
