@@ -183,7 +183,7 @@ class Mesh(_Rigid):
     """Indices of each triangle's corners, no unit."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()  # type: ignore[misc]
+        super().__post_init__()
         if len(self.vertices) < 4 or len(self.faces) < 4:
             raise ValueError(
                 f"faces got {len(self.vertices)} vertices and {len(self.faces)} triangles; "
@@ -192,7 +192,7 @@ class Mesh(_Rigid):
         worst = max(max(face) for face in self.faces)
         if worst >= len(self.vertices):
             raise ValueError(f"faces got index {worst}; expected less than {len(self.vertices)}.")
-        edges = {}
+        edges: dict[tuple[int, int], int] = {}
         for a, b, c in self.faces:
             for edge in ((a, b), (b, c), (c, a)):
                 edges[edge] = edges.get(edge, 0) + 1

@@ -23,7 +23,9 @@ class SpecError(ValueError):
 
 
 def _number(unit: str, **bounds: float) -> Any:
-    return Field(allow_inf_nan=False, json_schema_extra={"unit": unit} if unit else None, **bounds)
+    extra: Any = {"unit": unit} if unit else None
+    limits: dict[str, Any] = dict(bounds)
+    return Field(allow_inf_nan=False, json_schema_extra=extra, **limits)
 
 
 MAX_LENGTH, MAX_SPEED, MAX_SPIN = 1000.0, 1000.0, 1000.0
@@ -86,7 +88,7 @@ def part(cls: type[T]) -> type[T]:
             _TAGS[str(field.default)] = made
         words = made.__pydantic_fields__[field.name].description
         if words:  # Pydantic reads a class's own docstrings only; so they reach its subclasses.
-            field.type = Annotated[hints[field.name], Field(description=words)]  # type: ignore[assignment]
+            field.type = Annotated[hints[field.name], Field(description=words)]
     result: type[T] = made
     return result
 

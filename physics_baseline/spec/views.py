@@ -8,6 +8,7 @@ from pydantic import Field
 
 from clay4d.physics_baseline.spec.units import (
     Colour,
+    Coordinate,
     Degrees,
     Length,
     Name,
@@ -86,7 +87,7 @@ class OrbitCamera(_Camera):
     """What it looks at and goes around, metres."""
     radius: Length = 3.0
     """Horizontal distance from the centre, metres."""
-    height: Annotated[float, Field(ge=-1000, le=1000, json_schema_extra={"unit": "metres"})] = 1.5
+    rise: Coordinate = 1.5
     """Above the centre, metres."""
     start_angle: Degrees = -90.0
     """At time 0, from +x towards +y, degrees."""
