@@ -74,7 +74,7 @@ def rasterization(
         ...     torch.ones(1, 3), torch.eye(4)[None], torch.tensor([[[8.0, 0, 4], [0, 8, 4], [0, 0, 1]]]),
         ...     8, 8)
         >>> colors.shape, round(alphas.max().item(), 2)
-        (torch.Size([1, 8, 8, 3]), 0.79)
+        (torch.Size([1, 8, 8, 3]), 0.58)
     """
     refuse_unsupported(sparse_grad=sparse_grad, **unsupported)
     settings = blending or (Blending() if max_alpha is None else Blending(max_alpha=max_alpha))

@@ -42,7 +42,7 @@ class HexPlane(nn.Module):
         self.planes = nn.ParameterList()
         for level in range(levels):
             cells = max(2, resolution >> (levels - 1 - level))
-            for a, b in PLANES:
+            for _, b in PLANES:
                 height = time_resolution if b == 3 else cells
                 # Planes with time start at 1, so that nothing moves at first and space alone speaks.
                 plane = torch.ones(1, features, height, cells)
