@@ -238,7 +238,9 @@ def dense_points(
     sure = np.concatenate([xyz[count >= least].astype(np.float64), sparse])
     if len(sure) < 8:
         return sure, known
-    extent = float(np.linalg.norm(np.quantile(sure, 0.95, axis=0) - np.quantile(sure, 0.05, axis=0)))
+    extent = float(
+        np.linalg.norm(np.quantile(sure, 0.95, axis=0) - np.quantile(sure, 0.05, axis=0))
+    )
     sure = sure[thin(sure, extent / 200)]
     sure = sure[sociable(sure)]
     filled = np.stack([_fill(known[c], sure, P[c]) for c in range(len(P))])

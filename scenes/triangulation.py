@@ -152,9 +152,7 @@ def solve_points(
     return xyz
 
 
-def parallax(
-    P: Float[np.ndarray, "C 3 4"], seen: Sightings, count: int
-) -> Float[np.ndarray, " N"]:
+def parallax(P: Float[np.ndarray, "C 3 4"], seen: Sightings, count: int) -> Float[np.ndarray, " N"]:
     """Twice each point's largest angle between a ray and the mean ray, degrees; 0 where unseen.
 
     >>> parallax(np.eye(3, 4)[None], Sightings(np.zeros(1, int), np.zeros(1, int), np.ones((1, 2))), 1)
