@@ -99,16 +99,14 @@ def lay_roll(layout: Layout, thing: Thing, path: Path) -> None:
         low = min(thing.material.friction, 0.15)
         thing.material = replace(thing.material, friction=low)
     if path.ramp is not None:
-        _on_ramp(layout, thing, path)
+        _on_ramp(layout, thing, path, path.ramp)
     elif path.surface is not None:
-        _on_surface(layout, thing, path)
+        _on_surface(layout, thing, path, path.surface)
     else:
         _on_floor(layout, thing, path)
 
 
-def _on_ramp(layout: Layout, thing: Thing, path: Path) -> None:
-    ramp = path.ramp
-    assert ramp is not None
+def _on_ramp(layout: Layout, thing: Thing, path: Path, ramp: Thing) -> None:
     if not ramp.placed:
         _fit_ramp(thing, ramp)
         ramp.put(-ramp.size[0] / 2, 0.0, 0.0)
@@ -145,9 +143,7 @@ def _usual(layout: Layout, path: Path, distance: float, friction: float) -> floa
     return layout.speed(path, usual)
 
 
-def _on_surface(layout: Layout, thing: Thing, path: Path) -> None:
-    surface = path.surface
-    assert surface is not None
+def _on_surface(layout: Layout, thing: Thing, path: Path, surface: Thing) -> None:
     if surface.shape not in ("box", "cylinder"):
         raise PlanError(
             f"no rule for rolling on a {surface.noun.name}; known: tables, boxes, ramps."
@@ -283,6 +279,10 @@ def lay_throw(layout: Layout, thing: Thing, path: Path) -> None:
     for how, target in path.stations:
         if not target.placed:
             target.put(x if how in ("land", "into") else x + 0.6, 0.0, 0.0)
+            for _ in range(60):
+                if not layout.collides(target):
+                    break
+                target.shift(0.1, 0.0)
     highest = start + (vz * vz / (2 * g) if vz > 0 and g > 0 else vz * 1.0 if vz > 0 else 0.0)
     hits = path.stations and not any(how == "over" for how, _ in path.stations)
     layout.points += [(min(landing, 4.0) if not hits else 0.0, 0.0, 0.0), (0.5 * min(landing, 4.0), 0.0, highest + r)]  # fmt: skip
