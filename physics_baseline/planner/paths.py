@@ -177,8 +177,8 @@ def _on_surface(layout: Layout, thing: Thing, path: Path, surface: Thing) -> Non
     for how, target in path.stations:
         if how == "land" and not target.placed:
             target.put(landing, 0.0, 0.0)
-    layout.points.append((max(end, landing + 0.2), 0.0, 0.0))
-    layout.lasts(length / speed + flight + 1.0)
+    layout.points.append((max(end, landing + 0.5), 0.0, 0.0))
+    layout.lasts(length / speed + flight + 0.5)
 
 
 def _station_width(target: Thing) -> float:
@@ -285,8 +285,8 @@ def lay_throw(layout: Layout, thing: Thing, path: Path) -> None:
                 target.shift(0.1, 0.0)
     highest = start + (vz * vz / (2 * g) if vz > 0 and g > 0 else vz * 1.0 if vz > 0 else 0.0)
     hits = path.stations and not any(how == "over" for how, _ in path.stations)
-    layout.points += [(min(landing, 4.0) if not hits else 0.0, 0.0, 0.0), (0.5 * min(landing, 4.0), 0.0, highest + r)]  # fmt: skip
-    layout.lasts((air if not hits else 2.0 / speed) + 1.3)
+    layout.points += [(min(landing + 0.5, 4.5) if not hits else 0.0, 0.0, 0.0), (0.5 * min(landing, 4.0), 0.0, highest + r)]  # fmt: skip
+    layout.lasts(air + 0.3 if not hits else 2.0 / speed + 1.3)
 
 
 def _airtime(height: float, vz: float, g: float) -> float:

@@ -387,3 +387,8 @@ def test_whatever_is_said_is_refused_or_sound(judge: Any, said: tuple[str, ...])
     assert SceneSpec.from_json(scene.to_json()) == scene
     run = judge.simulate(scene, seconds=0.001)
     assert run.deepest_start > -2e-3, (run.start_pair, run.deepest_start, scene.prompt)
+
+
+def test_what_bounces_is_bouncy() -> None:
+    assert plan("a steel ball bounces").bodies[0].material.restitution == 0.8
+    assert plan("a steel ball falls").bodies[0].material.restitution < 0.8
