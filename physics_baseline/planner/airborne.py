@@ -96,12 +96,11 @@ def lay_hang(layout: Layout, thing: Thing, path: Path) -> None:
 
 def lay_flutter(layout: Layout, thing: Thing, path: Path) -> None:
     """Upright, held by the edge that the wind meets first."""
-    layout.stand(thing)
+    thing.pins = tuple((0.0, k / 4) for k in range(5))
+    layout.stand(thing, 1.0)
     half = math.sqrt(0.5)
     for copy in thing.copies:
-        copy.position = (copy.position[0], copy.position[1], 1.0 + thing.size[1] / 2)
         copy.quat = (half, half, 0.0, 0.0)
-    thing.pins = tuple((0.0, k / 4) for k in range(5))
     x = thing.bounds()[1][0]
     layout.points += [(x, 0.0, 0.3), (x, 0.4, 1.5)]
     layout.lasts(3.0)

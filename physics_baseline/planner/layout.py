@@ -57,6 +57,25 @@ class Layout:
                 self.move(group, before, behind - low)
                 high += behind - low
             behind = high + BETWEEN_GROUPS
+        self.check_room()
+
+    def check_room(self) -> None:
+        """Refuse a scene in which two bodies would stand in each other; ramps are exact by rule."""
+        boxes = []
+        for thing in self.story.things:
+            w, d, h = thing.solid_size
+            for c in thing.copies:
+                if thing.shape != "ramp":
+                    boxes.append((thing, c.position, (w / 2, d / 2, h / 2)))
+        for k, (a, p, e) in enumerate(boxes):
+            for b, q, f in boxes[k + 1 :]:
+                depth = min(e[i] + f[i] - abs(p[i] - q[i]) for i in range(3))
+                round_ = a.shape == b.shape == "sphere"
+                if depth > 1e-3 and not (round_ and math.dist(p, q) > e[0] + f[0] - 1e-3):
+                    raise PlanError(
+                        f"no room: {a.phrase.text!r} and {b.phrase.text!r} would overlap at the start. "
+                        "Say where one of them is, or in two sentences."
+                    )
 
     def groups(self) -> list[list[Thing]]:
         """Things joined by a relation or a path, in the order of the prompt."""
@@ -209,6 +228,11 @@ class Layout:
             self.load(other)
         elif relation in ("above", "over", "under"):
             if relation == "under":
+                if other.fixed or other.placed:
+                    raise PlanError(
+                        f"no rule for a place under {other.phrase.text!r}; known: under things that are "
+                        "free to fall. Say 'next to' or 'behind'."
+                    )
                 self.stand(subject)
                 other.put(subject.middle[0], subject.middle[1], subject.bounds()[1][2] + 0.6)
                 return

@@ -234,6 +234,11 @@ class Parser(AsideParser):
         phrase.places.append((relation, self.things(listed=relation == "between")))
         return True
 
+    def _starts_thing(self) -> bool:
+        """Whether a thing begins here; "fast" alone is how something moves."""
+        adverb = self.sees("ADV") and not self.sees("NOUN", "ADJ", "GROUP", ahead=1)
+        return self.sees("DET", "NUM", "ADJ", "NOUN", "GROUP", "PRON") and not adverb
+
     def _thing_follows(self) -> bool:
         return self.sees("DET", "NUM", "ADJ", "NOUN", "GROUP", "PRON", "MEASURE", ahead=1)
 
@@ -262,6 +267,8 @@ class Parser(AsideParser):
     def _is_predicate(self) -> bool:
         at = self.k
         while at < len(self.words) and ("IS" in self.words[at] or "ADV" in self.words[at]):
+            if "PREP" in self.words[at] and at > self.k:
+                break
             at += 1
         if at >= len(self.words):
             return False
@@ -305,6 +312,8 @@ class Parser(AsideParser):
         made = Predicate("rest", "")
         is_ = False
         while self.sees("IS", "ADV") and not (self.sees("VERB") and not self.sees("IS")):
+            if self.sees("PREP") and self._thing_follows():
+                break
             word = self.words[self.k]
             is_ |= "IS" in word
             made.speed *= word["ADV"] if "ADV" in word else 1.0
@@ -314,14 +323,11 @@ class Parser(AsideParser):
             made.motion, base, forms = verb["VERB"]
             if base == "fall over" and self.sees("DET", "NUM", "ADJ", "NOUN", "GROUP", "PRON"):
                 made.motion = "fall"
+                made.tails.append(("over", self.things()))
             made.passive = is_ and "past" in forms
             motion = v.MOTIONS[made.motion]
             by = self.sees("PREP") and self.words[self.k].text == "by"
-            if (
-                motion.acts_on
-                and not by
-                and self.sees("DET", "NUM", "ADJ", "NOUN", "GROUP", "PRON")
-            ):
+            if motion.acts_on and not by and self._starts_thing():
                 if not self._camera_ahead():
                     made.objects = self.things(listed=True)
         elif not is_:

@@ -99,16 +99,14 @@ def lay_roll(layout: Layout, thing: Thing, path: Path) -> None:
         low = min(thing.material.friction, 0.15)
         thing.material = replace(thing.material, friction=low)
     if path.ramp is not None:
-        _on_ramp(layout, thing, path)
+        _on_ramp(layout, thing, path, path.ramp)
     elif path.surface is not None:
-        _on_surface(layout, thing, path)
+        _on_surface(layout, thing, path, path.surface)
     else:
         _on_floor(layout, thing, path)
 
 
-def _on_ramp(layout: Layout, thing: Thing, path: Path) -> None:
-    ramp = path.ramp
-    assert ramp is not None
+def _on_ramp(layout: Layout, thing: Thing, path: Path, ramp: Thing) -> None:
     if not ramp.placed:
         _fit_ramp(thing, ramp)
         ramp.put(-ramp.size[0] / 2, 0.0, 0.0)
@@ -145,9 +143,7 @@ def _usual(layout: Layout, path: Path, distance: float, friction: float) -> floa
     return layout.speed(path, usual)
 
 
-def _on_surface(layout: Layout, thing: Thing, path: Path) -> None:
-    surface = path.surface
-    assert surface is not None
+def _on_surface(layout: Layout, thing: Thing, path: Path, surface: Thing) -> None:
     if surface.shape not in ("box", "cylinder"):
         raise PlanError(
             f"no rule for rolling on a {surface.noun.name}; known: tables, boxes, ramps."
@@ -181,8 +177,8 @@ def _on_surface(layout: Layout, thing: Thing, path: Path) -> None:
     for how, target in path.stations:
         if how == "land" and not target.placed:
             target.put(landing, 0.0, 0.0)
-    layout.points.append((max(end, landing + 0.2), 0.0, 0.0))
-    layout.lasts(length / speed + flight + 1.0)
+    layout.points.append((max(end, landing + 0.5), 0.0, 0.0))
+    layout.lasts(length / speed + flight + 0.5)
 
 
 def _station_width(target: Thing) -> float:
@@ -283,10 +279,14 @@ def lay_throw(layout: Layout, thing: Thing, path: Path) -> None:
     for how, target in path.stations:
         if not target.placed:
             target.put(x if how in ("land", "into") else x + 0.6, 0.0, 0.0)
+            for _ in range(60):
+                if not layout.collides(target):
+                    break
+                target.shift(0.1, 0.0)
     highest = start + (vz * vz / (2 * g) if vz > 0 and g > 0 else vz * 1.0 if vz > 0 else 0.0)
     hits = path.stations and not any(how == "over" for how, _ in path.stations)
-    layout.points += [(min(landing, 4.0) if not hits else 0.0, 0.0, 0.0), (0.5 * min(landing, 4.0), 0.0, highest + r)]  # fmt: skip
-    layout.lasts((air if not hits else 2.0 / speed) + 1.3)
+    layout.points += [(min(landing + 0.5, 4.5) if not hits else 0.0, 0.0, 0.0), (0.5 * min(landing, 4.0), 0.0, highest + r)]  # fmt: skip
+    layout.lasts(air + 0.3 if not hits else 2.0 / speed + 1.3)
 
 
 def _airtime(height: float, vz: float, g: float) -> float:

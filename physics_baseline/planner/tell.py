@@ -11,6 +11,8 @@ from clay4d.physics_baseline.planner.things import Thing, describe, make_thing
 from clay4d.physics_baseline.planner.words import Measure, PlanError
 
 REACHED = ("into", "at", "against", "towards", "with", "on", "to")
+PLACED = ("roll", "slide", "fall", "spin", "rest", "topple")
+"""Motions that may happen next to or behind something."""
 Tails = list[tuple[str, list[Thing]]]
 
 
@@ -106,9 +108,8 @@ class Teller:
         motion = v.MOTIONS[said.motion] if said.motion in v.MOTIONS else v.MOTIONS["hit"]
         for preposition, _ in said.tails:
             allowed = {*motion.after, "by"}
-            if preposition not in allowed and not (
-                said.motion == "rest" or preposition in v.STATIC
-            ):
+            placed = said.motion in PLACED and preposition in v.STATIC
+            if preposition not in allowed and not placed and said.motion != "rest":
                 known = ", ".join(sorted(motion.after))
                 raise PlanError(
                     f"no rule for {said.motion!r} with {preposition!r} in {said.text!r}; known: {known}."

@@ -60,8 +60,8 @@ class Thing:
 
     @property
     def solid_size(self) -> Vec:
-        """Extents of one body as it stands: lying cylinders have their axis along y."""
-        if self.lying:
+        """Extents of one body as it stands: lying cylinders have their axis along y, flags hang."""
+        if self.lying or self.pins:
             return (self.size[0], self.size[2], self.size[1])
         return self.size
 

@@ -22,8 +22,7 @@ MOTIONS: dict[str, Motion] = {
     "fall": Motion(
         "starts in the air and falls; \"from 2 m\" is the gap below it",
         ("fall", "drop", "plummet", "plunge", "land"),
-        ("on", "into", "over", "from", "off", "past", "above", "to", "with", "against"),
-        acts_on=True,
+        ("on", "into", "over", "from", "off", "past", "above", "to", "with", "against")
     ),
     "bounce": Motion(
         "falls with restitution of at least 0.8; \"off\" something: rolls into it",
@@ -31,17 +30,16 @@ MOTIONS: dict[str, Motion] = {
     ),
     "roll": Motion(
         "rolls along +x at 2 m/s, or from rest on a ramp; balls and cylinders",
-        ("roll",), ("down", *_PATH), acts_on=True,
+        ("roll",), ("down", *_PATH)
     ),
     "slide": Motion(
         "slides along +x at 3 m/s with friction of at most 0.15, or from rest on a ramp",
-        ("slide", "glide", "skid"), ("down", *_PATH), acts_on=True,
+        ("slide", "glide", "skid"), ("down", *_PATH)
     ),
     "throw": Motion(
         "flies along a parabola from 0.6 m above the floor",
         ("throw", "toss", "fly", "launch", "shoot", "fire", "hurl", "fling", "lob"),
-        ("at", "into", "against", "over", "towards", "across", "past", "on", "from", "to", "up"),
-        acts_on=True,
+        ("at", "into", "against", "over", "towards", "across", "past", "on", "from", "to", "up")
     ),
     "swing": Motion(
         "a pendulum let go at 60 degrees",
@@ -50,14 +48,13 @@ MOTIONS: dict[str, Motion] = {
     "hang": Motion("at rest on a rope", ("hang", "dangle"), ("from", "above", "on", "over")),
     "spin": Motion(
         "turns about the vertical at 10 rad/s",
-        ("spin", "rotate", "twirl", "turn"), ("on", "around", "above", "at"), acts_on=True,
+        ("spin", "rotate", "twirl", "turn"), ("on", "around", "above", "at")
     ),
     "rest": Motion(
         "does not move",
         ("rest", "lie", "stand", "sit", "stay", "balance", "wait", "place"),
         ("on", "beside", "left_of", "right_of", "front_of", "behind", "between", "against",
-         "above", "at", "under", "foot_of", "top_of"),
-        acts_on=True,
+         "above", "at", "under", "foot_of", "top_of")
     ),
     "hit": Motion(
         "the first meets the second, which stands in its way",
@@ -84,7 +81,7 @@ MOTIONS: dict[str, Motion] = {
         ("from", "in", "above", "with"),
     ),
     "hold": Motion("held in place until it is released", ("hold", "suspend"), ("above", "on", "over", "at", "from")),
-    "release": Motion("let go", ("release", "let go of", "let go"), ("from", "above", "over", "on"), acts_on=True),
+    "release": Motion("let go", ("release", "let go of", "let go"), ("from", "above", "over", "on")),
     "stop": Motion("comes to rest in the end; adds nothing", ("stop", "settle", "come to rest", "halt"), ("against", "on", "at", "beside")),
 }  # fmt: skip
 """What things do."""
@@ -111,7 +108,7 @@ PREPOSITIONS: dict[str, str] = {
     "along": "across", "past": "past", "by": "by", "with": "with", "around": "around", "to": "to",
     "in": "in", "after": "after", "for": "for", "of": "of", "at the top of": "top_of",
     "on the top of": "top_of", "at the bottom of": "foot_of", "at the foot of": "foot_of",
-    "at the end of": "foot_of", "off the edge of": "off", "through": "past", "from above": "above",
+    "at the end of": "foot_of", "off the edge of": "off", "through": "past",
     "down from": "off", "high above": "above", "right next to": "beside", "directly above": "above",
 }  # fmt: skip
 """Prepositions and the relation that each stands for."""
@@ -148,9 +145,9 @@ VIEWS: dict[str, tuple[float, float, float]] = {
 """From the scene's middle towards the camera."""
 VIEW_WORDS: dict[str, str] = {
     "from the front": "front", "front view": "front", "from the side": "side", "side view": "side",
-    "from above": "above", "top view": "above", "from the top": "above", "overhead view": "above",
+    "top view": "above", "from the top": "above", "overhead view": "above",
     "bird's-eye view": "above", "bird's eye view": "above", "top-down view": "above",
-    "overhead": "above", "from overhead": "above", "from behind": "back", "from the back": "back",
+    "overhead": "above", "from above": "above", "from overhead": "above", "from behind": "back", "from the back": "back",
     "from the left": "left", "from the left side": "left", "from the right": "right",
     "from the right side": "right", "from a low angle": "low angle", "low angle": "low angle",
     "from a high angle": "high angle", "high angle": "high angle", "from the corner": "corner",
@@ -225,8 +222,8 @@ FILLERS = (
     "a video in which", "a simulation of", "simulate", "show me", "show", "imagine", "i want",
     "make", "create", "render", "generate", "we see", "there is", "there are", "there's", "just",
     "very", "really", "then", "suddenly", "finally", "also", "nearby", "in the air", "in the scene",
-    "in the middle", "its", "of it", "from rest", "on its own", "completely", "slightly", "placed",
-    "positioned", "located", "made", "colored", "coloured", "moving", "at the start", "first",
+    "in the middle", "its", "of it", "from rest", "on its own", "completely", "slightly",
+    "positioned", "located", "made", "colored", "coloured", "at the start", "first",
     "eventually", "where", "in which", "so that", "and so", "that is", "which is", "that are",
     "which are", "identical", "of them", "given", "under gravity", "in the end", "until", "toy",
 )  # fmt: skip

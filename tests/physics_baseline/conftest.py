@@ -206,6 +206,9 @@ def over(a: Any, b: Any) -> bool:
 class Judge:
     """Checks expectations of prompts/*.yaml against a scene; `failures` lists what does not hold."""
 
+    simulate = staticmethod(simulate)
+    corners = staticmethod(corners)
+
     def __init__(self, scene: SceneSpec) -> None:
         self.scene = scene
         self._run: Run | None = None
