@@ -23,6 +23,7 @@ from clay4d.training.checkpoints import load_checkpoint, save_checkpoint
 from clay4d.training.config import TrainConfig
 from clay4d.training.memory import keep_freed_memory
 from clay4d.training.plan import plan_steps
+from clay4d.training.start import with_points
 from clay4d.training.trainer import Report, Trainer
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -71,10 +72,11 @@ def train(
     began = time.monotonic()
     dataset = load_dataset(data)
     if not resume:
+        dataset = with_points(dataset, config.start)
         if minutes is not None and steps is None:
             config = plan_steps(config, dataset, seconds=60 * minutes)
         save_config(out / "config.yaml", config, data=str(data))
-    trainer = Trainer(config, dataset)
+    trainer = Trainer(config, dataset, resuming=resume)
     spent = load_checkpoint(out / CHECKPOINT, trainer) if resume else 0.0
     _loop(trainer, out, began - spent)
     save_scene(out / SCENE, trainer.scene)

@@ -15,10 +15,9 @@ import torch
 from torch import Tensor
 
 from clay4d.renderers import rasterization
-from clay4d.scenes import Dataset, Gaussians
-from clay4d.scenes.initialise import random_points
+from clay4d.scenes import Dataset
 from clay4d.scenes.motion import ControlNodes, HexPlane, Motion, Polynomial, Static
-from clay4d.scenes.splat_scene import SplatScene, raw_from_gaussians
+from clay4d.scenes.splat_scene import SplatScene
 from clay4d.training import config as options
 from clay4d.training.adam import any_nonfinite
 from clay4d.training.config import DefaultDensity, McmcDensity, TrainConfig
@@ -27,6 +26,7 @@ from clay4d.training.exposure import Exposure
 from clay4d.training.frames import Frames, generator
 from clay4d.training.losses import photometric_loss
 from clay4d.training.rates import Optimisers
+from clay4d.training.start import first_rows, with_points
 
 REFRESH_EVERY = 100
 """Steps between searches for the nodes that carry each Gaussian; new ones have their parent's."""
@@ -72,7 +72,10 @@ class Report:
 class Trainer:
     """A run's state and its step; the loop, files and clock are around it."""
 
-    def __init__(self, config: TrainConfig, dataset: Dataset) -> None:
+    def __init__(self, config: TrainConfig, dataset: Dataset, *, resuming: bool = False) -> None:
+        """A run at its first step; `resuming` says that a checkpoint brings the Gaussians."""
+        if not resuming:
+            dataset = with_points(dataset, config.start)
         self.config, self.dataset = config, dataset
         self.frames = Frames(dataset.train, seed=config.seed)
         self.size = float((dataset.bounds[1] - dataset.bounds[0]).max() / 2)
@@ -92,16 +95,12 @@ class Trainer:
 
     def _first_scene(self) -> SplatScene:
         config, dataset = self.config, self.dataset
-        points = dataset.points
-        if points is None:
-            points = random_points(dataset.bounds, config.start.count, seed=config.seed)
-        first = Gaussians.from_points(points[:, :3].contiguous(), points[:, 3:].contiguous())
-        raw = raw_from_gaussians(first, sh_degree=config.schedule.sh_degree)
         motion = build_motion(config.motion, self.size)
-        raw |= motion.rows(raw["means"])
+        raw = first_rows(dataset, config, motion)
         raw = {k: torch.nn.Parameter(v, v.is_floating_point()) for k, v in raw.items()}
         return SplatScene(
-            raw, motion, dataset.duration, dataset.background or (0.0, 0.0, 0.0), sh_degree=0
+            raw, motion, dataset.duration, dataset.background or (0.0, 0.0, 0.0), sh_degree=0,
+            near=config.near,
         )
 
     def _strategy(self) -> CappedDefault | Mcmc:
@@ -162,7 +161,7 @@ class Trainer:
         image, _, meta = rasterization(
             g.means, g.quats, g.scales, g.opacities, self.scene.raw["sh"], cameras.viewmats,
             cameras.Ks, cameras.width, cameras.height, sh_degree=self.scene.sh_degree,
-            packed=False, backgrounds=background,
+            packed=False, backgrounds=background, near_plane=self.scene.near,
         )  # fmt: skip
         return image[0], meta
 
@@ -217,7 +216,7 @@ class Trainer:
     def replace_rows(self, raw: dict[str, Tensor]) -> None:
         """Put other Gaussians in the place of those there are, with no memory of how they moved."""
         for name, value in raw.items():
-            parameter = torch.nn.Parameter(value.clone(), self.scene.raw[name].requires_grad)
+            parameter = torch.nn.Parameter(value.clone(), value.is_floating_point())
             self.scene.raw[name] = parameter
             if name in self.optimisers.rows:
                 optimiser = self.optimisers.rows[name]
