@@ -1,15 +1,35 @@
 # Everything runs in .venv, which the first call makes and later calls reuse.
 PYTHON ?= python3
 BIN := .venv/bin
+PACKAGES := $(filter-out tests benchmarks build,$(patsubst %/__init__.py,%,$(wildcard */__init__.py)))
 
-.PHONY: test lint bench
-test: .venv/ready
-	$(BIN)/ruff check .
+.PHONY: demo test lint types bench format
+
+# A small moving scene: made, trained on and shown in about three minutes; nothing is downloaded.
+demo: runs/demo/index.html
+	@echo "See runs/demo/index.html; make it again after: rm -r runs/demo"
+
+runs/demo/index.html: | .venv/ready
+	rm -rf runs/demo
+	$(BIN)/clay4d demo --out runs/demo
+
+test: .venv/ready lint types
 	$(BIN)/python -m pytest -q
 
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+format: .venv/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# mypy wants one folder that holds the whole package, so it is given links to the real ones.
+types: .venv/ready
+	rm -rf build/types
+	mkdir -p build/types/clay4d
+	ln -s $(addprefix $(CURDIR)/,$(wildcard src/clay4d/*.py) src/clay4d/py.typed $(PACKAGES)) build/types/clay4d
+	MYPYPATH=build/types $(BIN)/mypy
 
 # Speed of the rasteriser, the loss and Adam, each against a rival timed in turn with it.
 bench: .venv/ready

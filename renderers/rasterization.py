@@ -74,7 +74,7 @@ def rasterization(
         ...     torch.ones(1, 3), torch.eye(4)[None], torch.tensor([[[8.0, 0, 4], [0, 8, 4], [0, 0, 1]]]),
         ...     8, 8)
         >>> colors.shape, round(alphas.max().item(), 2)
-        (torch.Size([1, 8, 8, 3]), 0.79)
+        (torch.Size([1, 8, 8, 3]), 0.58)
     """
     refuse_unsupported(sparse_grad=sparse_grad, **unsupported)
     settings = blending or (Blending() if max_alpha is None else Blending(max_alpha=max_alpha))
@@ -161,14 +161,14 @@ def rasterization_cpu(
     meta, offsets, select = _meta(x, entries, size, packed=packed)
     tracked = meta["means2d"]
     lists = TileLists(
-        offsets, *(meta[k].reshape(-1, *t) for k, t in (("means2d", (2,)), ("depths", ()))),
-        select(covars2d), meta["opacities"].reshape(-1), meta["radii"].reshape(-1, 2), size,
+        offsets, meta["means2d"].reshape(-1, 2), meta["depths"].reshape(-1), select(covars2d),
+        meta["opacities"].reshape(-1), meta["radii"].reshape(-1, 2), size,
     )  # fmt: skip
     _add_tile_meta(meta, lists, x, packed)
     background = _backgrounds(x, channels.shape[-1], render_mode)
     flat = select(channels)
     pieces = []
-    final = None
+    final = tracked.new_ones(())
     for start in range(0, max(channels.shape[-1], 1), channel_chunk):
         part = slice(start, start + channel_chunk)
         image, final = Blend.apply(
@@ -243,7 +243,11 @@ def _meta(
 
         meta: dict[str, Any] = {k: select(v) for k, v in entries.items()}
         image = chosen // N
-        ids = {"batch_ids": image // C, "camera_ids": image % C, "gaussian_ids": chosen % N}
+        ids: dict[str, Tensor | None] = {
+            "batch_ids": image // C,
+            "camera_ids": image % C,
+            "gaussian_ids": chosen % N,
+        }
     else:
         offsets = torch.arange(0, B * C * N + 1, N or 1)[: B * C + 1].numpy()
         if N == 0:
@@ -253,7 +257,7 @@ def _meta(
             return value.reshape(B * C * N, *value.shape[3:])
 
         meta = {k: v.reshape(*x.batch, *v.shape[1:]) for k, v in entries.items()}
-        ids = {"batch_ids": None, "camera_ids": None, "gaussian_ids": None}
+        ids = dict.fromkeys(("batch_ids", "camera_ids", "gaussian_ids"))
     width, height = size
     fixed = {"width": width, "height": height, "tile_size": TILE, "n_batches": B, "n_cameras": C}
     return {**ids, **meta, **fixed}, offsets, select

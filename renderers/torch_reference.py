@@ -135,7 +135,7 @@ def rasterization_reference(
 
     Source: the rules of gsplat 1.5.3. Options of memory layout (packed, absgrad, chunks) are ignored.
     """
-    given = {
+    given: dict[str, Any] = {
         "near_plane": near_plane, "far_plane": far_plane, "radius_clip": radius_clip,
         "eps2d": eps2d, "sh_degree": sh_degree, "render_mode": render_mode,
         "rasterize_mode": rasterize_mode, "blending": blending,
@@ -148,8 +148,11 @@ def rasterization_reference(
             )
             for b in range(means.shape[0])
         ]  # fmt: skip
-        images, alphas = (torch.stack([p[k] for p in parts]) for k in (0, 1))
-        return images, alphas, {k: torch.stack([p[2][k] for p in parts]) for k in parts[0][2]}
+        return (
+            torch.stack([image for image, _, _ in parts]),
+            torch.stack([alpha for _, alpha, _ in parts]),
+            {k: torch.stack([meta[k] for _, _, meta in parts]) for k in parts[0][2]},
+        )
     size, images, alphas, metas = (width, height), [], [], []
     limits = (near_plane, far_plane, radius_clip, eps2d)
     per_camera = colors.ndim == (3 if sh_degree is None else 4)

@@ -62,11 +62,11 @@ def find_features(
     if upsample != 1:
         grey = cv2.resize(grey, None, fx=upsample, fy=upsample, interpolation=cv2.INTER_CUBIC)
     sift = cv2.SIFT.create(nfeatures=limit, contrastThreshold=CONTRAST, edgeThreshold=15)
-    points, descriptors = sift.detectAndCompute(grey, None)  # type: ignore[call-overload]
+    points, descriptors = sift.detectAndCompute(grey, None)
     if not points:
         return Features(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32))
     place = np.array([p.pt for p in points])
-    keep = np.lexsort((place[:, 0], place[:, 1], [-p.response for p in points]))[:limit]
+    keep = np.lexsort((place[:, 0], place[:, 1], np.array([-p.response for p in points])))[:limit]
     # OpenCV counts from the first pixel's centre, we from its corner.
     xy = (place[keep] + 0.5) / upsample
     root = np.sqrt(descriptors[keep] / np.maximum(descriptors[keep].sum(1, keepdims=True), 1e-9))

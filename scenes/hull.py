@@ -126,7 +126,12 @@ def _splat(uv: Any, z: Any, radius: Any, nearest: Any) -> None:
 
 
 def splat_depths(
-    xyz: Float[np.ndarray, "N 3"], P: Float[np.ndarray, "C 3 4"], height: int, width: int, *, size: float
+    xyz: Float[np.ndarray, "N 3"],
+    P: Float[np.ndarray, "C 3 4"],
+    height: int,
+    width: int,
+    *,
+    size: float,
 ) -> Float[np.ndarray, "C H W"]:
     """Depth in metres of the nearest point in each pixel, points drawn `size` wide; infinite if none.
 

@@ -180,14 +180,16 @@ def _cells(uv: Array, value: Array, size: float) -> Ints:
     key = cell[:, 1] * (cell[:, 0].max(initial=0) + 1) + cell[:, 0]
     order = np.lexsort((value, key))
     _, first, number = np.unique(key[order], return_index=True, return_counts=True)
-    return order[first + (number - 1) // 2].astype(np.int64)
+    chosen: Ints = order[first + (number - 1) // 2].astype(np.int64)
+    return chosen
 
 
 def _fill(known: Floats, xyz: Array, P: Array) -> Floats:
     """Inverse depth of one picture between what it knows itself and what others know of it."""
     height, width = known.shape
     y, x = np.nonzero(known)
-    own, depth = np.column_stack([x, y]) + 0.5, known[y, x].astype(np.float64)
+    own: Array = np.column_stack([x, y]).astype(np.float64) + 0.5
+    depth: Array = known[y, x].astype(np.float64)
     chosen = _cells(own, depth, 4)
     own, depth = own[chosen], depth[chosen]
     near = cv2.dilate((known > 0).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
@@ -236,7 +238,9 @@ def dense_points(
     sure = np.concatenate([xyz[count >= least].astype(np.float64), sparse])
     if len(sure) < 8:
         return sure, known
-    extent = float(np.linalg.norm(np.quantile(sure, 0.95, axis=0) - np.quantile(sure, 0.05, axis=0)))
+    extent = float(
+        np.linalg.norm(np.quantile(sure, 0.95, axis=0) - np.quantile(sure, 0.05, axis=0))
+    )
     sure = sure[thin(sure, extent / 200)]
     sure = sure[sociable(sure)]
     filled = np.stack([_fill(known[c], sure, P[c]) for c in range(len(P))])

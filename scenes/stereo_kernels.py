@@ -72,8 +72,16 @@ def _zncc(
     """Zero-mean normalised cross correlation over (2 radius + 1)² windows, inside the frame."""
     height, width = warped.shape
     ones = np.ones(width, np.float32)
-    c0, c1, c2 = np.zeros(width, np.float32), np.zeros(width, np.float32), np.zeros(width, np.float32)
-    s, ss, rs = np.zeros(width, np.float32), np.zeros(width, np.float32), np.zeros(width, np.float32)
+    c0, c1, c2 = (
+        np.zeros(width, np.float32),
+        np.zeros(width, np.float32),
+        np.zeros(width, np.float32),
+    )
+    s, ss, rs = (
+        np.zeros(width, np.float32),
+        np.zeros(width, np.float32),
+        np.zeros(width, np.float32),
+    )
     share = np.float32(1) / np.float32((2 * radius + 1) ** 2)
     for y in range(height):
         for sign, row in ((1, y), (-1, y - 2 * radius - 1)):
@@ -138,7 +146,9 @@ def sweep(
 
 
 @device
-def _along(cost: Any, total: Any, y: int, x: int, dy: int, dx: int, small: float, large: float) -> None:
+def _along(
+    cost: Any, total: Any, y: int, x: int, dy: int, dx: int, small: float, large: float
+) -> None:
     """One path of semi-global matching from (y, x) in direction (dy, dx), added to `total`."""
     height, width, planes = cost.shape
     last, now = np.zeros(planes, np.float32), np.zeros(planes, np.float32)

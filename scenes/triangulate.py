@@ -102,7 +102,7 @@ def triangulate_points(
         ValueError: fewer than two pictures from different places, or nothing in them matches.
 
     >>> triangulate_points(Views(Cameras(torch.eye(4)[None], torch.eye(3)[None], 8, 8,
-    ...     torch.zeros(1)), ["a"], lambda i: np.zeros((8, 8, 3), np.uint8)))
+    ...     torch.zeros(1)), ["a"], lambda i: np.zeros((8, 8, 3), np.uint8)))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ValueError: views got 1 pictures from 1 place; expected at least 2 places. ...
     """

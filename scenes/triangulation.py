@@ -104,6 +104,10 @@ def _sum(values: Array, point: Ints, count: int) -> Array:
     return np.stack(sums, 1).astype(np.float64).reshape(count, *values.shape[1:])
 
 
+def _solve(A: Array, b: Array) -> Array:
+    return np.linalg.solve(A, b[..., None])[..., 0].astype(np.float64)
+
+
 def _rays(P: Array, seen: Sightings) -> tuple[Array, Array]:
     """Camera centre and unit direction of each sighting."""
     back = pixel_to_world(P)[seen.view]
@@ -137,20 +141,18 @@ def solve_points(
     damp = np.eye(3) * 1e-9
     A = _sum(across, seen.point, count) + damp
     b = _sum(np.einsum("oij,oj->oi", across, centres), seen.point, count)
-    xyz: Array = np.linalg.solve(A, b[..., None])[..., 0]
+    xyz = _solve(A, b)
     for _ in range(rounds):
         error, slope, _ = _residuals(P, xyz, seen)
         weight = 1 / (1 + (error**2).sum(1) / ERROR**2)
         A = _sum(np.einsum("o,oki,okj->oij", weight, slope, slope), seen.point, count)
         b = _sum(np.einsum("o,oki,ok->oi", weight, slope, error), seen.point, count)
         A = A + damp + 1e-4 * np.einsum("nii,ij->nij", A, np.eye(3))
-        xyz = xyz - np.linalg.solve(A, b[..., None])[..., 0]
+        xyz = xyz - _solve(A, b)
     return xyz
 
 
-def parallax(
-    P: Float[np.ndarray, "C 3 4"], seen: Sightings, count: int
-) -> Float[np.ndarray, " N"]:
+def parallax(P: Float[np.ndarray, "C 3 4"], seen: Sightings, count: int) -> Float[np.ndarray, " N"]:
     """Twice each point's largest angle between a ray and the mean ray, degrees; 0 where unseen.
 
     >>> parallax(np.eye(3, 4)[None], Sightings(np.zeros(1, int), np.zeros(1, int), np.ones((1, 2))), 1)

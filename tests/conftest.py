@@ -26,9 +26,7 @@ class Swinging:
     def at(self, time: float) -> Gaussians:
         means = torch.tensor([[0.5 * np.sin(6.2832 * time), 0.0, 0.2], [0.0, 0.4, -0.2]])
         g = Gaussians.from_points(means.float(), torch.tensor([[0.9, 0.1, 0.1], [0.1, 0.3, 0.9]]))
-        return Gaussians(
-            g.means, g.quats, torch.full((2, 3), 0.15), torch.full((2,), 0.95), g.sh
-        )
+        return Gaussians(g.means, g.quats, torch.full((2, 3), 0.15), torch.full((2,), 0.95), g.sh)
 
 
 def ring_of_cameras(count: int, *, size: int = 48) -> Cameras:

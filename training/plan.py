@@ -33,9 +33,7 @@ def plan_steps(config: TrainConfig, dataset: Dataset, *, seconds: float) -> Trai
     for _ in range(4):
         trial.step()  # compiles the kernels; not counted
     compiled = time.monotonic()
-    while (
-        trial.step_done < TRIAL_STEPS - 1 and time.monotonic() - compiled < TRIAL_SHARE * seconds
-    ):
+    while trial.step_done < TRIAL_STEPS - 1 and time.monotonic() - compiled < TRIAL_SHARE * seconds:
         trial.step()
     _fill(trial)
     cost = _mean_cost(trial)

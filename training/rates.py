@@ -25,7 +25,7 @@ class Rate:
 
     def at(self, progress: float) -> float:
         """The rate when `progress` (0 to 1) of the steps is done."""
-        return self.start * self.final ** min(max(progress, 0.0), 1.0)
+        return float(self.start * self.final ** min(max(progress, 0.0), 1.0))
 
 
 def row_rates(rates: Rates, motion: Motion, extent: float) -> dict[str, Rate]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from clay4d.scenes.loaders import load_dataset
 from clay4d.scenes.splat_scene import SplatScene
 from clay4d.scenes.store import load_scene, save_scene
 from clay4d.training.checkpoints import load_checkpoint, save_checkpoint
+from clay4d.training.checks import check_config
 from clay4d.training.config import TrainConfig
 from clay4d.training.memory import keep_freed_memory
 from clay4d.training.plan import plan_steps
@@ -45,11 +49,15 @@ def train(
     Args:
         config: what to train. data: a folder that `load_dataset` knows. out: the run's folder.
         minutes: a time budget; the speed is measured and the steps are fixed by it.
-        steps, seed: in the place of the config's. resume: go on from the run's last checkpoint.
+        steps, seed: in the place of the config's.
+        resume: go on from the run's last checkpoint, with the run's config. A run that was killed
+            before its first checkpoint begins again.
+
+    A run that fails before its first checkpoint leaves nothing behind.
 
     Raises:
         ValueError: settings or data that cannot be used, or a folder that holds a run already.
-        FileNotFoundError: no data, or nothing to resume.
+        FileNotFoundError: no data.
         FloatingPointError: the loss turned NaN; the last good checkpoint is kept.
     """
     out = Path(out)
@@ -60,6 +68,7 @@ def train(
         raise ValueError(f"minutes got {minutes}; expected more than 0.")
     if steps is not None and steps < 1:
         raise ValueError(f"steps got {steps}; expected at least 1.")
+    resume = resume and (out / "config.yaml").exists()
     if resume:
         config = load_config(TrainConfig, out / "config.yaml", but=("data",))
     elif (out / "config.yaml").exists():
@@ -69,18 +78,39 @@ def train(
             config = dataclasses.replace(config, seed=seed)
         if steps is not None:
             config = dataclasses.replace(config, steps=steps)
+    check_config(config)
     began = time.monotonic()
     dataset = load_dataset(data)
-    if not resume:
+    # A run killed before its first checkpoint begins again, and needs its points again.
+    resuming = resume and (out / CHECKPOINT).exists()
+    if not resuming:
         dataset = with_points(dataset, config.start)
-        if minutes is not None and steps is None:
-            config = plan_steps(config, dataset, seconds=60 * minutes)
-        save_config(out / "config.yaml", config, data=str(data))
-    trainer = Trainer(config, dataset, resuming=resume)
-    spent = load_checkpoint(out / CHECKPOINT, trainer) if resume else 0.0
-    _loop(trainer, out, began - spent)
-    save_scene(out / SCENE, trainer.scene)
+    if minutes is not None and steps is None and not resume:
+        config = plan_steps(config, dataset, seconds=60 * minutes)
+    with _nothing_left_of_a_failure(out):
+        if not resume:
+            save_config(out / "config.yaml", config, data=str(data))
+        trainer, spent = Trainer(config, dataset, resuming=resuming), 0.0
+        if resuming:
+            spent = load_checkpoint(out / CHECKPOINT, trainer)
+        _loop(trainer, out, began - spent)
+        save_scene(out / SCENE, trainer.scene)
     return trainer.scene
+
+
+@contextmanager
+def _nothing_left_of_a_failure(out: Path) -> Iterator[None]:
+    """Remove what a new run has written and the folders it made, if it fails before a checkpoint."""
+    made = next((p for p in reversed([out, *out.parents]) if not p.exists()), None)
+    empty = out.is_dir() and not any(out.iterdir())
+    try:
+        yield
+    except Exception:
+        if (made or empty) and not (out / CHECKPOINT).exists():
+            shutil.rmtree(made or out, ignore_errors=True)
+            if empty:
+                out.mkdir()
+        raise
 
 
 def load_run(run: str | Path) -> tuple[SplatScene, TrainConfig, Path]:

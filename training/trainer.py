@@ -203,9 +203,7 @@ class Trainer:
                 weights = torch.sigmoid(self.scene.raw["opacities"].detach())
                 mean = self.gradients / self.seen.clamp_min(1)
                 weights = weights * (mean / mean.mean().clamp_min(1e-12)) ** density.by_error
-                self.strategy.refine(
-                    self.scene.raw, self.optimisers.rows, weights, generator=draws
-                )
+                self.strategy.refine(self.scene.raw, self.optimisers.rows, weights, generator=draws)
                 self.reset_density_state()
             if density.noise > 0:
                 lr = self.optimisers.lr("raw.means", self.progress)

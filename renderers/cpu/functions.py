@@ -25,7 +25,7 @@ class Project(torch.autograd.Function):
     """Means, quats and scales to means2d, depths, conics and compensations (see `projection`)."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         means: Float[Tensor, "B N 3"],
         quats: Float[Tensor, "B N 4"],
@@ -49,7 +49,7 @@ class Project(torch.autograd.Function):
         return means2d, depths, conics, compensations, radii, covars2d
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         means, quats, scales, viewmats, Ks, radii, conics, compensations = ctx.saved_tensors
         g_means, g_quats, g_scales, g_views = projection.project_backward(
             *(_array(x) for x in (means, quats, scales, viewmats, Ks)),
@@ -70,7 +70,7 @@ class Shade(torch.autograd.Function):
     """Spherical harmonics to colours, seen from the cameras' centres."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         means: Float[Tensor, "B N 3"],
         centres: Float[Tensor, "B C 3"],
@@ -85,7 +85,7 @@ class Shade(torch.autograd.Function):
         return colors
 
     @staticmethod
-    def backward(ctx: Any, g_colors: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, g_colors: Tensor) -> tuple[Tensor | None, ...]:
         arrays = [_array(x) for x in ctx.saved_tensors]
         g_sh, g_means, g_centres = spherical_harmonics.colours_backward(
             ctx.degree, *arrays, _array(g_colors)
@@ -133,7 +133,7 @@ class Blend(torch.autograd.Function):
     """Tile lists to images and final transmittance."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         means2d: Float[Tensor, "M 2"],
         conics: Float[Tensor, "M 3"],
@@ -159,7 +159,7 @@ class Blend(torch.autograd.Function):
         return images, final
 
     @staticmethod
-    def backward(ctx: Any, g_image: Tensor, g_final: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, g_image: Tensor, g_final: Tensor) -> tuple[Tensor | None, ...]:
         means2d, conics, colors, opacities, images, final = ctx.saved_tensors
         lists = ctx.lists
         rows = blend_kernels.backward(

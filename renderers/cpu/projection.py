@@ -69,7 +69,7 @@ def project(  # type: ignore[no-untyped-def]
                 continue
             qw, qx, qy, qz = quats[b, n, 0], quats[b, n, 1], quats[b, n, 2], quats[b, n, 3]
             inv = np.float32(1) / np.float32(
-                max(math.sqrt(qw * qw + qx * qx + qy * qy + qz * qz), np.float32(1e-12))
+                max(math.sqrt(qw * qw + qx * qx + qy * qy + qz * qz), np.float32(1e-12))  # type: ignore[arg-type]
             )
             r = _rotation(qw * inv, qx * inv, qy * inv, qz * inv)
             s0, s1, s2 = scales[b, n, 0], scales[b, n, 1], scales[b, n, 2]
@@ -189,7 +189,7 @@ def project_backward(  # type: ignore[no-untyped-def]
         for n in range(first, min(first + CHUNK, N)):
             qw, qx, qy, qz = quats[b, n, 0], quats[b, n, 1], quats[b, n, 2], quats[b, n, 3]
             inv = np.float32(1) / np.float32(
-                max(math.sqrt(qw * qw + qx * qx + qy * qy + qz * qz), np.float32(1e-12))
+                max(math.sqrt(qw * qw + qx * qx + qy * qy + qz * qz), np.float32(1e-12))  # type: ignore[arg-type]
             )
             qw, qx, qy, qz = qw * inv, qx * inv, qy * inv, qz * inv
             r = _rotation(qw, qx, qy, qz)

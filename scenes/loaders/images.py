@@ -19,6 +19,9 @@ WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 """What pillow raises on damaged files, by format and place of the damage."""
 
+ENDS = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}
+"""The mark at the end of a whole file; some programs write a little more after it."""
+
 
 def inside(root: Path, name: object) -> Path:
     """The path of `name` in the folder `root`, after links, whether or not it exists.
@@ -91,11 +94,17 @@ def header(root: Path, name: str) -> tuple[int, int, bool]:
     """Width and height in pixels, and whether there is an alpha channel, without decoding.
 
     Raises:
-        ValueError: not a picture, or one of more than 8 bits a channel.
+        ValueError: not a picture, one whose end is cut off, or one of more than 8 bits a channel.
         FileNotFoundError: no such file.
     """
     with _opened(root, name) as picture:
         size, mode, alpha = picture.size, picture.mode, _has_alpha(picture)
+        end = ENDS.get(str(picture.format))
+    if end is not None and end not in _tail(inside(root, name)):
+        raise ValueError(
+            f"{name} got a picture whose end is cut off; expected a whole PNG or JPEG. "
+            "Copy or export it again."
+        )
     if mode in WIDE_MODES:
         raise ValueError(
             f"{name} got pixels of mode {mode}; expected 8 bits a channel. Convert it to 8 bits."
@@ -141,6 +150,12 @@ def with_mask(
         product = pixels[..., 3].astype(np.uint16) * mask
         mask = ((product + 127) // 255).astype(np.uint8)
     return np.concatenate([pixels[..., :3], mask[..., None]], axis=2)
+
+
+def _tail(path: Path, count: int = 4096) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - count, 0))
+        return file.read()
 
 
 def check_size(

@@ -42,7 +42,7 @@ class HexPlane(nn.Module):
         self.planes = nn.ParameterList()
         for level in range(levels):
             cells = max(2, resolution >> (levels - 1 - level))
-            for a, b in PLANES:
+            for _, b in PLANES:
                 height = time_resolution if b == 3 else cells
                 # Planes with time start at 1, so that nothing moves at first and space alone speaks.
                 plane = torch.ones(1, features, height, cells)
@@ -72,7 +72,7 @@ class HexPlane(nn.Module):
         where = torch.cat([means / self.extent, means.new_full((len(means), 1), 2 * time - 1)], 1)
         levels = []
         for first in range(0, len(self.planes), len(PLANES)):
-            product: Tensor | float = 1.0
+            product = means.new_ones(())
             for (a, b), plane in zip(PLANES, list(self.planes)[first : first + len(PLANES)]):
                 grid = where[:, (a, b)][None, None]
                 found = F.grid_sample(plane, grid, align_corners=True, padding_mode="border")

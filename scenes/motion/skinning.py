@@ -150,7 +150,7 @@ class Skin(torch.autograd.Function):
     """Means and quats carried by nodes; see the module for the formulas."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         means: Float[Tensor, "N 3"],
         quats: Float[Tensor, "N 4"],
@@ -169,7 +169,7 @@ class Skin(torch.autograd.Function):
         return torch.from_numpy(moved), torch.from_numpy(turned)
 
     @staticmethod
-    def backward(ctx: Any, g_moved: Tensor, g_turned: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, g_moved: Tensor, g_turned: Tensor) -> tuple[Tensor | None, ...]:
         m, q, h, *rest = (x.detach().contiguous().numpy() for x in ctx.saved_tensors)
         g_means, g_quats, g_codes, partial = skin_backward(
             m, q, h, ctx.index, *rest, g_moved.contiguous().numpy(), g_turned.contiguous().numpy()

@@ -194,7 +194,11 @@ def test_damaged_pictures_are_named(posed: Any, tmp_path: Path) -> None:
     Image.fromarray(rng).save(tmp_path / "images/0001.jpg", quality=95)
     data = (tmp_path / "images/0001.jpg").read_bytes()
     (tmp_path / "images/0001.jpg").write_bytes(data[:-40])
-    d = load_dataset(tmp_path)  # the header is whole
+    posed.refused(tmp_path, "^images/0001.jpg got a picture whose end is cut off")
+    Image.fromarray(rng).save(tmp_path / "images/0001.jpg", "PNG")
+    data = (tmp_path / "images/0001.jpg").read_bytes()
+    (tmp_path / "images/0001.jpg").write_bytes(data[:60] + bytes(20) + data[80:])
+    d = load_dataset(tmp_path)  # both ends are whole
     with pytest.raises(ValueError, match="^images/0001.jpg got a picture that does not decode"):
         d.train[0]
     (tmp_path / "images/0001.jpg").write_bytes(b"not a picture")

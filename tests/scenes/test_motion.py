@@ -50,7 +50,9 @@ def ready() -> tuple[ControlNodes, dict[str, Tensor]]:
     return control_nodes(raw), raw
 
 
-def skinned_by_torch(motion: ControlNodes, raw: dict[str, Tensor], time: float) -> tuple[Tensor, Tensor]:
+def skinned_by_torch(
+    motion: ControlNodes, raw: dict[str, Tensor], time: float
+) -> tuple[Tensor, Tensor]:
     index = raw["nodes"].long()
     off = raw["means"].detach()[:, None] - motion.centres[index]
     code = raw["codes"][:, None] - motion.node_codes[index]

@@ -1,0 +1,113 @@
+"""Imports go one way, files stay short, and what is public says what it does."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FACADE = {"config", "jit"}
+"""Modules of clay4d itself that every layer may use: they import none of the layers."""
+LAYERS = {
+    "scenes": 0,
+    "renderers": 1,
+    "training": 2,
+    "physics_baseline": 3,
+    "world_model": 3,
+    "benchmark": 4,
+}
+ENTRIES = {"cli", "demo", "demo_page", "__init__", "__main__"}
+"""The top: they may use everything."""
+LINES = 400
+TORCHS = {"forward", "backward"}
+"""Methods that torch defines and documents."""
+
+
+def modules() -> list[Path]:
+    found = [p for layer in LAYERS if (ROOT / layer).is_dir() for p in (ROOT / layer).rglob("*.py")]
+    return sorted([*found, *(ROOT / "src" / "clay4d").rglob("*.py")])
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def layer_of(path: Path) -> str:
+    """The layer of a module's file, or the module's own name in clay4d itself."""
+    parts = path.relative_to(ROOT).parts
+    return path.stem if parts[0] == "src" else parts[0]
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Modules that are imported anywhere in a file, those inside functions too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield str(node.module)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def allowed(layer: str, target: str) -> bool:
+    """Whether a module of `layer` may import `clay4d.TARGET`."""
+    if layer in ENTRIES or target in FACADE or target == layer:
+        return True
+    if layer not in LAYERS or target not in LAYERS:
+        return False
+    return LAYERS[target] < LAYERS[layer]
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_imports_go_one_way(path: Path) -> None:
+    layer = layer_of(path)
+    for name in imported(ast.parse(path.read_text(encoding="utf-8"))):
+        parts = name.split(".")
+        if parts[0] == "clay4d" and len(parts) > 1:
+            # `configs` holds data and no code.
+            assert parts[1] == "configs" or allowed(layer, parts[1]), f"{layer} imports {name}"
+
+
+@pytest.mark.parametrize(
+    ("layer", "target", "may"),
+    [
+        ("training", "scenes", True), ("scenes", "renderers", False), ("renderers", "cli", False),
+        ("physics_baseline", "world_model", False), ("config", "scenes", False), ("cli", "benchmark", True),
+    ],
+)  # fmt: skip
+def test_the_rule_itself(layer: str, target: str, may: bool) -> None:
+    assert allowed(layer, target) is may
+
+
+@pytest.mark.parametrize("path", [*modules(), *sorted((ROOT / "tests").rglob("*.py"))], ids=name_of)
+def test_files_stay_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LINES
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_what_is_public_says_what_it_does(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    lacking = [] if ast.get_docstring(tree) or not tree.body else ["the module"]
+    lacking += [
+        name
+        for name, node in public(tree, "")
+        if not ast.get_docstring(node)
+        and name.rpartition(".")[2] not in TORCHS
+        and "overload" not in map(ast.unparse, node.decorator_list)
+    ]
+    assert not lacking
+
+
+Documented = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def public(tree: ast.Module | ast.ClassDef, at: str) -> Iterator[tuple[str, Documented]]:
+    """Public functions, classes and methods; not what is defined inside functions."""
+    for node in tree.body:
+        if isinstance(node, Documented) and not node.name.startswith("_"):
+            yield f"{at}{node.name}", node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node, f"{node.name}.")

@@ -1,0 +1,75 @@
+"""Settings that cannot train are refused before anything is read or written."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from clay4d.training.config import TrainConfig
+
+MANY = math.inf
+LIMITS = {
+    "steps": (1, MANY),
+    "checkpoint_every": (1, MANY),
+    "start.count": (1, MANY),
+    "motion.nodes": (1, MANY),
+    "motion.neighbours": (1, MANY),
+    "motion.width": (1, MANY),
+    "motion.depth": (1, MANY),
+    "motion.codes": (0, MANY),
+    "motion.resolution": (2, MANY),
+    "motion.time_resolution": (2, MANY),
+    "motion.features": (1, MANY),
+    "motion.levels": (1, MANY),
+    "motion.degree": (0, MANY),
+    "motion.harmonics": (0, MANY),
+    "motion.start": (0, 1),
+    "density.cap": (1, MANY),
+    "density.every": (1, MANY),
+    "density.begin": (0, MANY),
+    "density.stop": (0, 1),
+    "density.growth": (0, MANY),
+    "density.reset_every": (1, MANY),
+    "losses.ssim": (0, 1),
+    "schedule.sh_degree": (0, 3),
+    "schedule.sh_every": (1e-6, MANY),
+}
+"""Least and greatest value of a setting; rates and weights, not named here, are 0 or more."""
+
+
+def check_config(config: TrainConfig) -> None:
+    """Refuse numbers out of their range and picture sizes that are no schedule.
+
+    Raises:
+        ValueError: names the setting, its value and its range.
+
+    >>> check_config(dataclasses.replace(TrainConfig(), steps=0))
+    Traceback (most recent call last):
+    ValueError: steps got 0; expected at least 1. Correct the preset or the option.
+    """
+    for name, value in _numbers(config, ""):
+        low, high = LIMITS.get(name, (-MANY if name == "seed" else 0, MANY))
+        if not low <= value <= high:
+            wanted = f"at least {low:g}" if high == MANY else f"{low:g} to {high:g}"
+            raise ValueError(
+                f"{name} got {value:g}; expected {wanted}. Correct the preset or the option."
+            )
+    starts = [start for start, _ in config.schedule.coarse]
+    sizes = [size for _, size in config.schedule.coarse]
+    ordered = starts[:1] == [0] and starts == sorted(starts) and starts[-1] < 1
+    if not ordered or not all(0 < size <= 1 for size in sizes):
+        raise ValueError(
+            f"schedule.coarse got {config.schedule.coarse}; expected (share, size) pairs, shares "
+            "rising from 0 to below 1, sizes above 0, 1 at the most. Correct the preset."
+        )
+
+
+def _numbers(config: Any, at: str) -> Iterator[tuple[str, float]]:
+    for field in dataclasses.fields(config):
+        value, name = getattr(config, field.name), f"{at}{field.name}"
+        if dataclasses.is_dataclass(value):
+            yield from _numbers(value, f"{name}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield name, value
