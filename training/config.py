@@ -173,6 +173,8 @@ class Losses:
     """Share of D-SSIM; the rest is L1."""
     exposure: bool = False
     """Whether each camera has a gain and an offset of its own for each colour."""
+    mask: float = 0.0
+    """Weight of the difference between the masks and what moves, where motion knows what does not."""
     random_background: bool = False
     """Whether pictures with alpha are trained on a new random background at each step."""
 
@@ -196,6 +198,8 @@ class TrainConfig:
     near: float = 0.01
     """Cameras see no Gaussian whose centre is nearer than this, metres; keeps walls that cameras are
     built into out of pictures from new places."""
+    largest: float = 1e6
+    """Standard deviation that no Gaussian exceeds, metres."""
     steps: int = 30_000
     """Optimiser steps."""
     seed: int = 0

@@ -86,7 +86,7 @@ def train(
     if not resuming:
         dataset = with_points(dataset, config.start)
     if minutes is not None and steps is None and not resume:
-        config = plan_steps(config, dataset, seconds=60 * minutes)
+        config = plan_steps(config, dataset, seconds=60 * minutes - (time.monotonic() - began))
     with _nothing_left_of_a_failure(out):
         if not resume:
             save_config(out / "config.yaml", config, data=str(data))

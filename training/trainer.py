@@ -25,6 +25,7 @@ from clay4d.training.density import CappedDefault, Mcmc
 from clay4d.training.exposure import Exposure
 from clay4d.training.frames import Frames, generator
 from clay4d.training.losses import photometric_loss
+from clay4d.training.masks import check_masks, colours_and_moves, mask_loss
 from clay4d.training.rates import Optimisers
 from clay4d.training.start import first_rows, with_points
 
@@ -82,6 +83,8 @@ class Trainer:
         self.extent = dataset.extent
         torch.manual_seed(config.seed)
         self.scene = self._first_scene()
+        if not resuming:
+            check_masks(config, self.scene.raw)
         exposed = config.losses.exposure
         self.camera_rows = {c: i for i, c in enumerate(sorted(set(dataset.train.camera_ids)))}
         self.exposure = Exposure(len(self.camera_rows)) if exposed else None
@@ -99,7 +102,11 @@ class Trainer:
         raw = first_rows(dataset, config, motion)
         raw = {k: torch.nn.Parameter(v, v.is_floating_point()) for k, v in raw.items()}
         return SplatScene(
-            raw, motion, dataset.duration, dataset.background or (0.0, 0.0, 0.0), sh_degree=0,
+            raw,
+            motion,
+            dataset.duration,
+            dataset.background or (0.0, 0.0, 0.0),
+            sh_degree=0,
             near=config.near,
         )
 
@@ -134,11 +141,15 @@ class Trainer:
         degree = int(self.progress / self.config.schedule.sh_every)
         self.scene.sh_degree = min(degree, self.config.schedule.sh_degree)
         image, meta = self._draw(cameras, float(cameras.times[0]))
+        image, drawn_mask = image[..., :3], image[..., 3:]
         if self.exposure is not None:
             row = self.camera_rows[self.dataset.train.camera_ids[index]]
             image = self.exposure(image, row)
         loss = photometric_loss(image, target, ssim_weight=self.config.losses.ssim)
         total = self._regularised(loss)
+        if drawn_mask.shape[-1]:
+            mask = self.frames.mask(index, size)
+            total = total + self.config.losses.mask * mask_loss(drawn_mask[..., 0], mask)
         meta["means2d"].retain_grad()
         total.backward()
         with torch.no_grad():
@@ -148,6 +159,7 @@ class Trainer:
                 self._name_nonfinite()
             self._control(meta)
             self.optimisers.step(self.progress)
+            self.scene.raw["scales"].clamp_(max=math.log(self.config.largest))
         self.step_done += 1
         return Report(self.step_done, value, mse, len(self.scene))
 
@@ -158,9 +170,13 @@ class Trainer:
             still = SplatScene(self.scene.raw, Static(), sh_degree=self.scene.sh_degree)
             g = still.at(0.0)
         background = torch.tensor([self.scene.background])
+        colors, degree = self.scene.raw["sh"], self.scene.sh_degree
+        if self.config.losses.mask > 0 and self.moving:
+            colors, degree = colours_and_moves(colors, self.scene.raw["moves"]), None
+            background = torch.cat([background, torch.zeros(1, 1)], 1)
         image, _, meta = rasterization(
-            g.means, g.quats, g.scales, g.opacities, self.scene.raw["sh"], cameras.viewmats,
-            cameras.Ks, cameras.width, cameras.height, sh_degree=self.scene.sh_degree,
+            g.means, g.quats, g.scales, g.opacities, colors, cameras.viewmats,
+            cameras.Ks, cameras.width, cameras.height, sh_degree=degree,
             packed=False, backgrounds=background, near_plane=self.scene.near,
         )  # fmt: skip
         return image[0], meta
