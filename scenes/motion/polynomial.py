@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clay4d.scenes.motion.base import Moved, Raw
+from clay4d.scenes.motion.paths import Follow
 
 OVERLAP = 0.6
 """Width of a span, in gaps between moments: halfway between two, each still has 0.7 of its presence."""
@@ -83,29 +84,16 @@ class Polynomial:
     def refresh(self, raw: Raw) -> None:
         """Nothing is derived."""
 
-    def basis(self, since: Float[Tensor, " N"]) -> Float[Tensor, "N B"]:
-        """Powers of the time since each moment, and sines and cosines less their value there."""
-        columns = [since ** (k + 1) for k in range(self.degree)]
-        for k in range(1, self.harmonics + 1):
-            angle = 2 * math.pi * k * since
-            columns += [angle.sin(), angle.cos() - 1]
-        return torch.stack(columns, 1)
-
     def move(self, raw: Raw, time: float) -> Moved:
-        """Each Gaussian on its own path; those that stand still cost nothing."""
-        which = raw["moves"].nonzero()[:, 0] if "moves" in raw else None
-        path, spin = (raw[k] if which is None else raw[k][which] for k in ("path", "spin"))
-        since = path.new_full((len(path),), time - 0.5)
-        presence = None
-        if self.temporal_opacity:
-            moment, span = (raw[k] if which is None else raw[k][which] for k in ("moment", "span"))
-            since = time - moment
-            presence = torch.exp(-0.5 * (since * torch.exp(-span)).square())
-        shift = torch.einsum("nbd,nb->nd", path, self.basis(since))
-        turn = spin * since[:, None]
-        if which is None:
-            return Moved(raw["means"] + shift, raw["quats"] + turn, presence)
-        if presence is not None:
-            presence = torch.ones(len(raw["means"])).index_copy(0, which, presence)
-        means = raw["means"].index_add(0, which, shift)
-        return Moved(means, raw["quats"].index_add(0, which, turn), presence)
+        """Each Gaussian on its own path."""
+        means = raw["means"]
+        moment, span, moves = raw.get("moment"), raw.get("span"), raw.get("moves")
+        if moment is None or span is None:
+            moment, span = means.new_full((len(means),), 0.5), means.new_zeros(len(means))
+        if moves is None:
+            moves = torch.ones(len(means), dtype=torch.uint8)
+        moved, turned, presence = Follow.apply(
+            means, raw["quats"], raw["path"], raw["spin"], moment, span, moves,
+            time, self.degree, self.harmonics,
+        )  # fmt: skip
+        return Moved(moved, turned, presence if self.temporal_opacity else None)
