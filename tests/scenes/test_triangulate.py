@@ -179,6 +179,16 @@ def test_medians_are_those_of_numpy() -> None:
             assert (found[g] == expected).all()
 
 
+@pytest.mark.parametrize("upsample", [1.0, 2.0])
+def test_a_feature_lies_at_the_middle_of_its_blob(upsample: float) -> None:
+    """The first pixel's centre is at (0.5, 0.5), whatever OpenCV counts from."""
+    y, x = np.mgrid[:64, :64] + 0.5
+    blob = 40 + 180 * np.exp(-((x - 30.25) ** 2 + (y - 34.75) ** 2) / 18)
+    image = np.repeat(blob[..., None], 3, 2).round().astype(np.uint8)
+    found = find_features(image, upsample=upsample)
+    assert np.abs(found.xy[0] - [30.25, 34.75]).max() < 0.15
+
+
 def test_features_match_where_depth_says(room: tuple) -> None:
     cameras, images, depths = room
     P = projections(cameras)
