@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 
@@ -17,6 +16,8 @@ def neighbour_distances(points: Float[Tensor, "N 3"], k: int = 3) -> Float[Tenso
     n = len(points)
     if n < 2:
         return torch.full((n,), 1e-2)
+    from scipy.spatial import cKDTree  # a third of a second that drawing can do without
+
     tree = cKDTree(points.detach().double().numpy())
     distances, _ = tree.query(points.detach().double().numpy(), k=min(k + 1, n), workers=1)
     return torch.from_numpy(distances[:, 1:].mean(1)).float().clamp(min=1e-6)

@@ -23,6 +23,9 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]
     """Write a safetensors file with a JSON header, whole or not at all.
 
     The file is written beside its place under a temporary name, flushed to disk, and renamed.
+
+    Raises:
+        OSError: it cannot be written, for want of room or of rights.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -32,6 +35,8 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except SafetensorError as error:
+        raise OSError(f"{path} got {error}; expected to write it. Make room there.") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -74,7 +74,21 @@ class FusedAdam(torch.optim.Optimizer):
             raise ValueError(f"eps got {group['eps']}; expected 0 or more.")
         if not all(0 <= beta < 1 for beta in group["betas"]):
             raise ValueError(f"betas got {group['betas']}; expected two numbers from 0 up to 1.")
-        super().add_param_group(param_group)
+        # Torch wraps this method so that its first call loads torch's compiler, a second of each start.
+        plain = getattr(torch.optim.Optimizer.add_param_group, "__wrapped__", None)
+        if plain is None:
+            super().add_param_group(param_group)
+        else:
+            plain(self, param_group)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop the gradients, or zero them; torch's own would load its compiler."""
+        for group in self.param_groups:
+            for value in group["params"]:
+                if set_to_none:
+                    value.grad = None
+                elif value.grad is not None:
+                    value.grad.detach_().zero_()
 
     @overload
     def step(self, closure: None = None) -> None: ...

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from clay4d.scenes.motion.base import Moved, Raw
@@ -116,6 +115,8 @@ class ControlNodes(nn.Module):
         Raises:
             ValueError: fewer Gaussians than nodes.
         """
+        from scipy.spatial import cKDTree  # a third of a second that drawing can do without
+
         count = len(self.centres)
         if len(means) < count:
             raise ValueError(f"nodes got {count}; expected at most {len(means)}, one a Gaussian.")
@@ -127,6 +128,8 @@ class ControlNodes(nn.Module):
     @torch.no_grad()
     def refresh(self, raw: Raw) -> None:
         """Find each Gaussian's nearest nodes again."""
+        from scipy.spatial import cKDTree
+
         nodes = torch.cat([self.centres, self.node_codes], 1).double().numpy()
         points = torch.cat([raw["means"], raw["codes"]], 1).detach().double().numpy()
         _, index = cKDTree(nodes).query(points, k=self.neighbours, workers=1)
