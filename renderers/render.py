@@ -103,7 +103,12 @@ def _groups(cameras: Cameras) -> list[tuple[float, Int[Tensor, " c"]]]:
 
 
 def _draw(
-    gaussians: Gaussians, cameras: Cameras, shade: Tensor, *, depth: bool, backend: str,
+    gaussians: Gaussians,
+    cameras: Cameras,
+    shade: Tensor,
+    *,
+    depth: bool,
+    backend: str,
     near: float,
 ) -> tuple[Tensor, Tensor]:
     """Colours (and expected depth) [c, H, W, 3 or 4] and alphas [c, H, W, 1]."""

@@ -9,6 +9,7 @@ import torch
 
 from clay4d.scenes import Cameras, Views
 from clay4d.scenes.features import find_features, join_tracks, match
+from clay4d.scenes.fill import fill_empty
 from clay4d.scenes.hull import splat_depths, visual_hull
 from clay4d.scenes.stereo import agreement, dense_points, rank_neighbours, sociable, sweep_depths
 from clay4d.scenes.triangulate import Points, triangulate_points
@@ -309,3 +310,20 @@ def test_pictures_that_show_nothing_are_refused() -> None:
     blank = Views(rig(4), list("abcd"), lambda i: np.full((HEIGHT, WIDTH, 3), 90, np.uint8))
     with pytest.raises(ValueError, match="expected some. Check the poses"):
         triangulate_points(blank)
+
+
+def test_what_no_point_covers_is_filled_at_the_depth_beside_it() -> None:
+    """A wall 3 m away of which one camera's right half has no points yet."""
+    one = Cameras(
+        torch.eye(4)[None], torch.tensor([[[64.0, 0, 32], [0, 64, 24], [0, 0, 1]]]), 64, 48,
+        torch.zeros(1),
+    )  # fmt: skip
+    y, x = (k.ravel() for k in np.mgrid[-1.2:1.2:0.03, -1.6:1.6:0.03])
+    wall = np.stack([x, y, np.full_like(x, 3.0)], 1)
+    P = projections(one)
+    filled = fill_empty(wall[x < 0], P, 48, 64)
+    assert np.allclose(filled[:, 2], 3.0)
+    assert filled[:, 0].min() > -0.05 and filled[:, 0].max() > 1.3
+    assert len(filled) > 0.8 * (32 * 48) / 9
+    assert not len(fill_empty(wall, P, 48, 64))
+    assert not len(fill_empty(-wall, P, 48, 64))  # nothing before the camera: no depth to go by
