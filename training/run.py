@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from PIL import Image
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from torch.utils.tensorboard import SummaryWriter
 
 from clay4d.config import from_dict, load_config, save_config
 from clay4d.renderers.render import render
@@ -126,6 +125,8 @@ def load_run(run: str | Path) -> tuple[SplatScene, TrainConfig, Path]:
 
 
 def _loop(trainer: Trainer, out: Path, began: float) -> None:
+    from torch.utils.tensorboard import SummaryWriter  # drawing and measuring start without it
+
     config = trainer.config
     writer = SummaryWriter(str(out / "tensorboard"))
     columns = (
