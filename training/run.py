@@ -26,6 +26,7 @@ from clay4d.training.checks import check_config
 from clay4d.training.config import TrainConfig
 from clay4d.training.memory import keep_freed_memory
 from clay4d.training.plan import plan_steps
+from clay4d.training.start import with_points
 from clay4d.training.trainer import Report, Trainer
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -79,13 +80,17 @@ def train(
     check_config(config)
     began = time.monotonic()
     dataset = load_dataset(data)
+    # A run killed before its first checkpoint begins again, and needs its points again.
+    resuming = resume and (out / CHECKPOINT).exists()
+    if not resuming:
+        dataset = with_points(dataset, config.start)
     if minutes is not None and steps is None and not resume:
-        config = plan_steps(config, dataset, seconds=60 * minutes)
+        config = plan_steps(config, dataset, seconds=60 * minutes - (time.monotonic() - began))
     with _nothing_left_of_a_failure(out):
         if not resume:
             save_config(out / "config.yaml", config, data=str(data))
-        trainer, spent = Trainer(config, dataset), 0.0
-        if resume and (out / CHECKPOINT).exists():
+        trainer, spent = Trainer(config, dataset, resuming=resuming), 0.0
+        if resuming:
             spent = load_checkpoint(out / CHECKPOINT, trainer)
         _loop(trainer, out, began - spent)
         save_scene(out / SCENE, trainer.scene)
