@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from clay4d.config import from_dict, load_config, save_config
@@ -133,7 +135,8 @@ def _loop(trainer: Trainer, out: Path, began: float) -> None:
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
         TimeRemainingColumn(), TextColumn("{task.fields[state]}"),
     )  # fmt: skip
-    with Progress(*columns, refresh_per_second=2) as progress:
+    watched, console = sys.stderr.isatty(), Console(stderr=True)
+    with Progress(*columns, refresh_per_second=2, console=console, disable=not watched) as progress:
         task = progress.add_task("training", total=config.steps, state="")
         recent: list[float] = []
         while trainer.step_done < config.steps:
@@ -145,8 +148,18 @@ def _loop(trainer: Trainer, out: Path, began: float) -> None:
                 _log(writer, report, float(np.mean(recent)))
             if report.step % config.checkpoint_every == 0 or report.step == config.steps:
                 save_checkpoint(out / CHECKPOINT, trainer, seconds=time.monotonic() - began)
+                if not watched:  # a log has no use for a bar that moves
+                    print(_line(config, report, state, time.monotonic() - began), file=sys.stderr)
                 _preview(trainer.scene, trainer.dataset, out / "previews", report.step)
     writer.close()
+
+
+def _line(config: TrainConfig, report: Report, state: str, seconds: float) -> str:
+    """Progress for a log file."""
+    left = seconds / report.step * (config.steps - report.step) / 60
+    return (
+        f"step {report.step}/{config.steps}, {state}, {seconds / 60:.1f} min, {left:.1f} min left"
+    )
 
 
 def _log(writer: Any, report: Report, psnr: float) -> None:
