@@ -67,8 +67,8 @@ class Frames:
         frame = self.views[index]
         if what == "mask" and frame.mask is None:
             raise ValueError(
-                f"{self.views.names[index]} got no mask; expected one, since losses.mask is above "
-                "0. Add masks or set losses.mask to 0."
+                f"{self.views.names[index]} got no mask; expected one for losses.mask or "
+                "losses.random_background. Add masks or turn these off."
             )
         image = frame.image if frame.mask is None or what == "image" else frame.mask[..., None]
         if size != 1:

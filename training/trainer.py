@@ -85,6 +85,11 @@ class Trainer:
         self.scene = self._first_scene()
         if not resuming:
             check_masks(config, self.scene.raw)
+        if config.losses.random_background and dataset.background is None:
+            raise ValueError(
+                "losses.random_background got true for pictures without transparency; expected "
+                "pictures with alpha and a background. Set it to false."
+            )
         exposed = config.losses.exposure
         self.camera_rows = {c: i for i, c in enumerate(sorted(set(dataset.train.camera_ids)))}
         self.exposure = Exposure(len(self.camera_rows)) if exposed else None
@@ -136,11 +141,14 @@ class Trainer:
         self._begin_moving()
         index = self.frames.index(self.step_done)
         size = self.picture_size()
-        target = self.frames.image(index, size)
+        background, target = self._background(), self.frames.image(index, size)
+        if self.config.losses.random_background:
+            change = background - torch.tensor(self.scene.background)
+            target = target + (1 - self.frames.mask(index, size))[..., None] * change
         cameras = self.dataset.train.cameras[index].resized(size)
         degree = int(self.progress / self.config.schedule.sh_every)
         self.scene.sh_degree = min(degree, self.config.schedule.sh_degree)
-        image, meta = self._draw(cameras, float(cameras.times[0]))
+        image, meta = self._draw(cameras, float(cameras.times[0]), background)
         image, drawn_mask = image[..., :3], image[..., 3:]
         if self.exposure is not None:
             row = self.camera_rows[self.dataset.train.camera_ids[index]]
@@ -163,13 +171,19 @@ class Trainer:
         self.step_done += 1
         return Report(self.step_done, value, mse, len(self.scene))
 
-    def _draw(self, cameras: Any, time: float) -> tuple[Tensor, dict[str, Any]]:
+    def _background(self) -> Tensor:
+        """The data's background, or a new one for this step."""
+        if not self.config.losses.random_background:
+            return torch.tensor(self.scene.background)
+        return torch.rand(3, generator=generator(self.config.seed, 4, self.step_done))
+
+    def _draw(self, cameras: Any, time: float, background: Tensor) -> tuple[Tensor, dict[str, Any]]:
         if self.moving:
             g = self.scene.at(time)
         else:
             still = SplatScene(self.scene.raw, Static(), sh_degree=self.scene.sh_degree)
             g = still.at(0.0)
-        background = torch.tensor([self.scene.background])
+        background = background[None]
         colors, degree = self.scene.raw["sh"], self.scene.sh_degree
         if self.config.losses.mask > 0 and self.moving:
             colors, degree = colours_and_moves(colors, self.scene.raw["moves"]), None
