@@ -169,11 +169,10 @@ def rasterization_cpu(
     flat = select(channels)
     pieces = []
     final = tracked.new_ones(())
-    for start in range(0, max(channels.shape[-1], 1), channel_chunk):
-        part = slice(start, start + channel_chunk)
+    for part, behind in zip(flat.split(channel_chunk, -1), background.split(channel_chunk, -1)):
         image, final = Blend.apply(
-            tracked.reshape(-1, 2), meta["conics"].reshape(-1, 3), flat[:, part],
-            meta["opacities"].reshape(-1), background[:, part], lists, size, blending,
+            tracked.reshape(-1, 2), meta["conics"].reshape(-1, 3), part,
+            meta["opacities"].reshape(-1), behind, lists, size, blending,
             tracked if absgrad else None,
         )  # fmt: skip
         pieces.append(image)
@@ -206,7 +205,8 @@ def _channels(
 
 def _shade(x: Inputs, centres: Tensor, radii: Tensor, degree: int) -> Tensor:
     if not x.colors_per_camera:
-        shaded: Tensor = Shade.apply(x.means, centres, x.colors[:, 0], radii, degree)
+        # squeeze, since the gradient of an index is a copy into zeros
+        shaded: Tensor = Shade.apply(x.means, centres, x.colors.squeeze(1), radii, degree)
         return shaded
     cameras = range(centres.shape[1])
     return torch.cat(

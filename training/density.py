@@ -18,22 +18,36 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from clay4d.scenes.motion.control_nodes import rigid_transforms
+from clay4d.training.config import Density, McmcDensity
 
 RATIO_MAX = 51
 Params = dict[str, Tensor]
 Optimizers = dict[str, torch.optim.Optimizer]
 
 
+FIRST_SHARE, FULL_AT = 0.15, 0.9
+"""Share of the cap that is free at the start, and share of the growing time at which all of it is."""
+
+
 class CappedDefault(DefaultStrategy):  # type: ignore[misc]
-    """gsplat's default strategy that never grows past `cap`: the largest gradients go first."""
+    """gsplat's default strategy that never grows past `cap`: the largest gradients go first.
+
+    The room grows evenly over the time of growth: if the first, coarse pictures could fill it, there
+    would be none left for what only the full ones show.
+    """
 
     cap: int = 1_000_000
+
+    def room(self, step: int) -> int:
+        """Gaussians that there may be after a step."""
+        share = FIRST_SHARE + (1 - FIRST_SHARE) * step / max(FULL_AT * self.refine_stop_iter, 1)
+        return int(self.cap * min(share, 1.0))
 
     @torch.no_grad()
     def _grow_gs(
         self, params: Params, optimizers: Optimizers, state: dict[str, Any], step: int
     ) -> tuple[int, int]:
-        room = self.cap - len(params["means"])
+        room = self.room(step) - len(params["means"])
         mean = state["grad2d"] / state["count"].clamp_min(1)
         if room <= 0:
             return 0, 0
@@ -45,6 +59,19 @@ class CappedDefault(DefaultStrategy):  # type: ignore[misc]
             state["grad2d"] = kept
         grown: tuple[int, int] = super()._grow_gs(params, optimizers, state, step)
         return grown
+
+
+def expected_count(density: Density, first: int, progress: float) -> int:
+    """About how many Gaussians there will be when `progress` (0 to 1) of the steps is done.
+
+    >>> from clay4d.training.config import DefaultDensity
+    >>> expected_count(DefaultDensity(cap=1000, stop=0.5), 100, 1.0)
+    1000
+    """
+    if isinstance(density, McmcDensity):
+        return density.cap  # reached after a few thousand steps, whatever their number
+    grown = min(progress / max(FULL_AT * density.stop, 1e-9), 1.0)
+    return max(first, int(density.cap * (FIRST_SHARE + (1 - FIRST_SHARE) * grown)))
 
 
 def relocated(

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from clay4d.jit import device
+from clay4d.jit import fused
 
 FAR = 1e30
 
 
-@device
+@fused
 def hit_sphere(ox, oy, oz, dx, dy, dz, r, low):  # type: ignore[no-untyped-def]
     """A sphere about the origin; the direction has length 1."""
     b = ox * dx + oy * dy + oz * dz
@@ -33,7 +31,7 @@ def hit_sphere(ox, oy, oz, dx, dy, dz, r, low):  # type: ignore[no-untyped-def]
     return t, (ox + t * dx) / r, (oy + t * dy) / r, (oz + t * dz) / r
 
 
-@device
+@fused
 def hit_box(ox, oy, oz, dx, dy, dz, hx, hy, hz, low):  # type: ignore[no-untyped-def]
     """A box about the origin with half edges hx, hy, hz."""
     near, far, axis_near, axis_far = -FAR, FAR, 0, 0
@@ -64,7 +62,7 @@ def hit_box(ox, oy, oz, dx, dy, dz, hx, hy, hz, low):  # type: ignore[no-untyped
     return t, n if axis == 0 else 0.0, n if axis == 1 else 0.0, n if axis == 2 else 0.0
 
 
-@device
+@fused
 def hit_cylinder(ox, oy, oz, dx, dy, dz, r, h, low):  # type: ignore[no-untyped-def]
     """A cylinder about z with half height h."""
     best, nx, ny, nz = FAR, 0.0, 0.0, 1.0
@@ -89,7 +87,7 @@ def hit_cylinder(ox, oy, oz, dx, dy, dz, r, h, low):  # type: ignore[no-untyped-
     return best, nx, ny, nz
 
 
-@device
+@fused
 def hit_capsule(ox, oy, oz, dx, dy, dz, r, h, low):  # type: ignore[no-untyped-def]
     """A cylinder about z with half height h and half balls on its ends."""
     best, nx, ny, nz = FAR, 0.0, 0.0, 1.0
@@ -120,7 +118,7 @@ def hit_capsule(ox, oy, oz, dx, dy, dz, r, h, low):  # type: ignore[no-untyped-d
     return best, nx, ny, nz
 
 
-@device
+@fused
 def hit_mesh(ox, oy, oz, dx, dy, dz, low, node0, vertex0, boxes, links, vertices, triangles):  # type: ignore[no-untyped-def]
     """Triangles in a tree (Möller and Trumbore 1997): also which one, and its two coordinates.
 
@@ -130,12 +128,8 @@ def hit_mesh(ox, oy, oz, dx, dy, dz, low, node0, vertex0, boxes, links, vertices
     ix = 1 / dx if abs(dx) > 1e-14 else math.copysign(1e14, dx)
     iy = 1 / dy if abs(dy) > 1e-14 else math.copysign(1e14, dy)
     iz = 1 / dz if abs(dz) > 1e-14 else math.copysign(1e14, dz)
-    stack = np.empty(48, np.int64)
-    stack[0] = 0
-    top = 1
-    while top > 0:
-        top -= 1
-        node = node0 + stack[top]
+    node, end = node0, node0 + links[node0, 0]
+    while node < end:
         a, b = (boxes[node, 0] - ox) * ix, (boxes[node, 3] - ox) * ix
         near, far = min(a, b), max(a, b)
         a, b = (boxes[node, 1] - oy) * iy, (boxes[node, 4] - oy) * iy
@@ -143,12 +137,7 @@ def hit_mesh(ox, oy, oz, dx, dy, dz, low, node0, vertex0, boxes, links, vertices
         a, b = (boxes[node, 2] - oz) * iz, (boxes[node, 5] - oz) * iz
         near, far = max(near, min(a, b)), min(far, max(a, b))
         if near > far + 1e-9 or far < low or near > best:
-            continue
-        right = links[node, 0]
-        if right >= 0:
-            stack[top] = right
-            stack[top + 1] = node - node0 + 1
-            top += 2
+            node = node0 + links[node, 0]
             continue
         first = links[node, 1]
         for f in range(first, first + links[node, 2]):
@@ -172,4 +161,5 @@ def hit_mesh(ox, oy, oz, dx, dy, dz, low, node0, vertex0, boxes, links, vertices
             t = (gx * qx + gy * qy + gz * qz) / det
             if low < t < best:
                 best, hit, hit_u, hit_v = t, f, u, v
+        node += 1
     return best, hit, hit_u, hit_v

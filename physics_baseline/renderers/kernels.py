@@ -7,7 +7,7 @@ import math
 import numba
 import numpy as np
 
-from clay4d.jit import device, kernel
+from clay4d.jit import device, fused, kernel
 from clay4d.physics_baseline.renderers.intersect import FAR
 from clay4d.physics_baseline.renderers.shade import radiance, scratch, tone
 from clay4d.physics_baseline.renderers.trace import NOTHING, into_body, nearest, out_of_body
@@ -20,7 +20,7 @@ SUBRAYS = 8
 """In a pixel on an edge, placed as Korobov's lattice of 8 points."""
 
 
-@device
+@fused
 def _ray(K, pose, x, y):  # type: ignore[no-untyped-def]
     """Direction through a point of the picture, and how far a step along it goes into the depth."""
     u, v = (x - K[0, 2]) / K[0, 0], (y - K[1, 2]) / K[1, 1]
@@ -67,7 +67,7 @@ def _colour(world, frame, tile, count, ox, oy, oz, dx, dy, dz, spread, chosen, e
     return r, g, b, first
 
 
-@device
+@fused
 def _choose(world, frame, K, pose, ox, oy, oz, x0, y0, x1, y1, chosen):  # type: ignore[no-untyped-def]
     """Objects whose bounding sphere a rectangle of the picture can see."""
     dx, dy, dz, _ = _ray(K, pose, 0.5 * (x0 + x1), 0.5 * (y0 + y1))
@@ -92,7 +92,7 @@ def _choose(world, frame, K, pose, ox, oy, oz, x0, y0, x1, y1, chosen):  # type:
     return count
 
 
-@device
+@fused
 def _flow(world, frame, after, thing, px, py, pz, triangle, u, v, K, pose):  # type: ignore[no-untyped-def]
     """Where a point of a thing is in the next frame's picture."""
     if thing >= 0:
@@ -157,7 +157,7 @@ def cast(world, frames, Ks, poses, next_poses, colours, depths, things, normals,
                 flows[p, i, j, 0], flows[p, i, j, 1] = x - (j + 0.5), y - (i + 0.5)
 
 
-@device
+@fused
 def _centre(pose):  # type: ignore[no-untyped-def]
     """The camera's place in the world."""
     x, y, z = pose[0, 3], pose[1, 3], pose[2, 3]
@@ -168,7 +168,7 @@ def _centre(pose):  # type: ignore[no-untyped-def]
     )
 
 
-@device
+@fused
 def _differs(colours, things, p, i, j, k, l):  # type: ignore[no-untyped-def]  # noqa: E741
     """Whether two pixels show different things or clearly different colours."""
     if things[p, i, j] != things[p, k, l]:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from clay4d.jit import device
+from clay4d.jit import device, fused
 from clay4d.physics_baseline.renderers.intersect import FAR
 from clay4d.physics_baseline.renderers.texture import pattern
 from clay4d.physics_baseline.renderers.trace import (
@@ -24,7 +24,7 @@ RAYS = 16
 GOLDEN = 2.399963229728653
 
 
-@device
+@fused
 def blocked(world, frame, chosen, count, px, py, pz, dx, dy, dz, far):  # type: ignore[no-untyped-def]
     """Share of the light that gets through along a ray of length `far`."""
     through = 1.0
@@ -38,7 +38,7 @@ def blocked(world, frame, chosen, count, px, py, pz, dx, dy, dz, far):  # type: 
     return through
 
 
-@device
+@fused
 def visibility(world, frame, px, py, pz, lx, ly, lz, far, slope, chosen):  # type: ignore[no-untyped-def]
     """Share of a light's disc that a point sees; `slope` is its radius over its distance."""
     count = 0
@@ -79,7 +79,7 @@ def visibility(world, frame, px, py, pz, lx, ly, lz, far, slope, chosen):  # typ
     return total / RAYS
 
 
-@device
+@fused
 def openness(world, frame, thing, px, py, pz, nx, ny, nz):  # type: ignore[no-untyped-def]
     """Share of the sky that things nearby leave over, each as a ball of its volume."""
     share = 1.0
@@ -105,7 +105,7 @@ def openness(world, frame, thing, px, py, pz, nx, ny, nz):  # type: ignore[no-un
     return max(0.12, share)
 
 
-@device
+@fused
 def surface(world, frame, thing, px, py, pz, nx, ny, nz, width):  # type: ignore[no-untyped-def]
     """The colour of a point of a thing."""
     look = world.looks[thing] if thing >= 0 else world.looks[len(world.kinds)]
@@ -128,14 +128,14 @@ def surface(world, frame, thing, px, py, pz, nx, ny, nz, width):  # type: ignore
     )
 
 
-@device
+@fused
 def sky(world, dz):  # type: ignore[no-untyped-def]
     """Light of the surroundings where nothing is: the background, brighter overhead."""
     up = 1 + 0.35 * max(0.0, dz)
     return up * world.background[0], up * world.background[1], up * world.background[2]
 
 
-@device
+@fused
 def lit(world, frame, thing, px, py, pz, nx, ny, nz, dx, dy, dz, width, chosen, rich):  # type: ignore[no-untyped-def]
     """Light that a point sends back against the direction d, without mirrored things.
 
@@ -198,7 +198,7 @@ def lit(world, frame, thing, px, py, pz, nx, ny, nz, dx, dy, dz, width, chosen, 
     )
 
 
-@device
+@fused
 def faded(world, distance):  # type: ignore[no-untyped-def]
     """How much of the floor has gone over into the background at a distance, 0 to 1."""
     x = (distance - world.fade[0]) / (world.fade[1] - world.fade[0])
@@ -223,7 +223,7 @@ def mirrored(world, frame, px, py, pz, dx, dy, dz, spread, chosen, every):  # ty
     return r, g, b
 
 
-@device
+@fused
 def radiance(world, frame, thing, t, px, py, pz, nx, ny, nz, dx, dy, dz, width, chosen, every):  # type: ignore[no-untyped-def]
     """Light back along a ray that met `thing` at p, a distance t away."""
     r, g, b = lit(world, frame, thing, px, py, pz, nx, ny, nz, dx, dy, dz, width, chosen, True)
@@ -260,7 +260,7 @@ def radiance(world, frame, thing, t, px, py, pz, nx, ny, nz, dx, dy, dz, width, 
     return r, g, b
 
 
-@device
+@fused
 def tone(x):  # type: ignore[no-untyped-def]
     """Linear light to sRGB 0–1; above 0.8 it bends over softly instead of burning out."""
     x = max(0.0, x)
@@ -269,7 +269,7 @@ def tone(x):  # type: ignore[no-untyped-def]
     return 12.92 * x if x <= 0.0031308 else 1.055 * x ** (1 / 2.4) - 0.055
 
 
-@device
+@fused
 def scratch(n):  # type: ignore[no-untyped-def]
     """Room for a list of n objects."""
     return np.empty(max(n, 1), np.int64)

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import math
 
-from clay4d.jit import device
+from clay4d.jit import device, fused
 from clay4d.physics_baseline.renderers.world import CHECKER, DOTS, SPHERE, STRIPES
 
 
-@device
+@fused
 def _ramp(x):  # type: ignore[no-untyped-def]
     """Integral of the square wave of period 2 that is 1 first and −1 then."""
     return 1 - abs(x - 2 * math.floor(x / 2) - 1)
 
 
-@device
+@fused
 def square_wave(x, width):  # type: ignore[no-untyped-def]
     """Mean of the square wave of period 2 over `width` about x."""
     w = max(width, 1e-6)
     return (_ramp(x + 0.5 * w) - _ramp(x - 0.5 * w)) / w
 
 
-@device
+@fused
 def _hash(i, j, k):  # type: ignore[no-untyped-def]
     """A number from 0 to 1 of a point of the grid."""
     h = (i * 374761393 + j * 668265263 + k * 2147483647 + 1274126177) & 0xFFFFFFFF
@@ -46,7 +46,7 @@ def value_noise(x, y, z):  # type: ignore[no-untyped-def]
     return total
 
 
-@device
+@fused
 def pattern(texture, kind, cell, size, x, y, z, nx, ny, nz, width):  # type: ignore[no-untyped-def]
     """Share of the first colour at a point of the surface, all in the body's axes, metres.
 

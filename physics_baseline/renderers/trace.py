@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from clay4d.jit import device
+from clay4d.jit import fused
 from clay4d.physics_baseline.renderers.intersect import (
     FAR,
     hit_box,
@@ -18,7 +18,7 @@ from clay4d.physics_baseline.renderers.world import BOX, CAPSULE, CYLINDER, SPHE
 NOTHING, FLOOR = -2, -1
 
 
-@device
+@fused
 def into_body(R, x, y, z):  # type: ignore[no-untyped-def]
     """A world vector in a body's axes; R is body to world, flat."""
     return (
@@ -28,7 +28,7 @@ def into_body(R, x, y, z):  # type: ignore[no-untyped-def]
     )
 
 
-@device
+@fused
 def out_of_body(R, x, y, z):  # type: ignore[no-untyped-def]
     """A body's vector in the world's axes."""
     return (
@@ -38,7 +38,7 @@ def out_of_body(R, x, y, z):  # type: ignore[no-untyped-def]
     )
 
 
-@device
+@fused
 def hit_object(world, frame, i, px, py, pz, dx, dy, dz, low):  # type: ignore[no-untyped-def]
     """Distance, normal in the world's axes, triangle and its coordinates of object i."""
     R = world.turns[frame, i]
@@ -74,7 +74,7 @@ def hit_object(world, frame, i, px, py, pz, dx, dy, dz, low):  # type: ignore[no
     return t, nx, ny, nz, triangle, u, v
 
 
-@device
+@fused
 def mesh_normal(world, vertex0, triangle, u, v):  # type: ignore[no-untyped-def]
     """Normal of a point on a triangle: of its vertices where the mesh is smooth, else its own."""
     i, j, k = (vertex0 + world.triangles[triangle, 0], vertex0 + world.triangles[triangle, 1],
@@ -94,7 +94,7 @@ def mesh_normal(world, vertex0, triangle, u, v):  # type: ignore[no-untyped-def]
     return nx / length, ny / length, nz / length
 
 
-@device
+@fused
 def meets_sphere(sphere, px, py, pz, dx, dy, dz):  # type: ignore[no-untyped-def]
     """Whether a ray comes within an object's bounding sphere."""
     x, y, z, r = sphere[0] - px, sphere[1] - py, sphere[2] - pz, sphere[3]
@@ -103,7 +103,7 @@ def meets_sphere(sphere, px, py, pz, dx, dy, dz):  # type: ignore[no-untyped-def
     return square <= r * r or (along > 0 and square - along * along <= r * r)
 
 
-@device
+@fused
 def nearest(world, frame, chosen, count, px, py, pz, dx, dy, dz, low):  # type: ignore[no-untyped-def]
     """The nearest thing on a ray among the first `count` objects of `chosen`, and the floor.
 

@@ -55,7 +55,7 @@ class World(NamedTuple):
     boxes: Any
     """[nodes, 6] lowest and highest corners."""
     links: Any
-    """[nodes, 3] right child or -1, first triangle, how many; the left child is the next node."""
+    """[nodes, 3] where to go on past the subtree, first triangle, how many of a leaf, else 0."""
     vertices: Any
     """[vertices, 3] in body axes, or in the world's if they move."""
     triangles: Any

@@ -103,7 +103,8 @@ def colour_bodies(segmentation: Any) -> UInt8[np.ndarray, "H W 3"]:
         hue = (0.0255 + (k - 1) * 0.6180339887) % 1
         light = (0.95, 0.75, 0.6)[(k - 1) // 8 % 3]
         table[k] = [round(255 * c) for c in colorsys.hsv_to_rgb(hue, 0.65, light)]
-    return table[segmentation]
+    coloured: UInt8[np.ndarray, "H W 3"] = table[segmentation]
+    return coloured
 
 
 def _dataset(session: Session, train: list[str] | None, test: list[str]) -> Json:

@@ -132,7 +132,7 @@ def set_body(session: Session, name: str, values: Json) -> Json:
                 values["material"] = {**body["material"], **values["material"]}
             body.update(values)
             session.change(SceneSpec.from_dict(plain))
-            return body
+            return {**body}
     session.need_scene().body(name)  # says which there are
     return {}
 

@@ -25,7 +25,7 @@ def read_trace(path: str | Path) -> list[dict[str, Any]]:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} got {error}; expected a trace in JSON.") from None
-    calls = raw.get("calls") if isinstance(raw, dict) else None
+    calls: Any = raw.get("calls") if isinstance(raw, dict) else None
     good = isinstance(calls, list) and all(
         isinstance(c, dict) and isinstance(c.get("tool"), str) and isinstance(c.get("arguments"), dict)
         for c in calls

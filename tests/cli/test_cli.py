@@ -15,9 +15,11 @@ import pytest
 import yaml
 
 from clay4d.cli import parse_train
-from clay4d.config import preset_folder
+from clay4d.config import preset_folder, presets
 from clay4d.renderers.render import render
 from clay4d.training import run
+from clay4d.training.checks import check_config
+from clay4d.training.config import TrainConfig
 
 Result = tuple[int, str, str]
 Listing = Callable[[Path], list[str]]
@@ -41,6 +43,13 @@ def test_presets_are_sub_commands_with_their_notes(clay4d: Callable[..., Result]
         note = path.read_text().splitlines()[0]
         assert path.stem in out
         assert note.startswith("# ") and note[2:].split(":")[0] in words
+
+
+def test_every_preset_is_in_range() -> None:
+    found = presets(TrainConfig, preset_folder())
+    assert {"demo", "quick", "static"} <= found.keys()
+    for _, config in found.values():
+        check_config(config)
 
 
 @pytest.mark.parametrize("command", ["train quick", "evaluate", "render", "demo"])
