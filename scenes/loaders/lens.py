@@ -212,6 +212,15 @@ def undistort(
     return np.concatenate([color, mask[..., None]], axis=2)
 
 
+def undistort_nearest(lens: Lens, values: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
+    """Numbers that must not be mixed (depth, labels) as `pinhole(lens)` sees them."""
+    if not lens.distorted:
+        return values
+    x, y = _maps(lens)
+    moved: Float[np.ndarray, "H W"] = _remap(np.ascontiguousarray(values), x, y, cv2.INTER_NEAREST)
+    return moved
+
+
 def _remap(pixels: Any, x: Any, y: Any, how: int) -> Any:
     return cv2.remap(pixels, x, y, how, borderMode=cv2.BORDER_REPLICATE)
 
