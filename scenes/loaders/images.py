@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 """Pillow's modes of more than 8 bits, which `convert` would clip to white without a word."""
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 """What pillow raises on damaged files, by format and place of the damage."""
+BROKEN_ARRAY = (ValueError, OSError, EOFError, SyntaxError, TypeError, OverflowError, TokenError)
+"""What numpy raises on damaged headers of npy files, which it reads as Python's literals."""
 
 ENDS = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}
 """The mark at the end of a whole file; some programs write a little more after it."""
@@ -148,7 +151,7 @@ def read_npy(root: Path, name: str) -> np.ndarray[Any, Any]:
     path = inside(root, find(root, name, suffixes=("",)))
     try:
         array = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, OSError, EOFError, SyntaxError, TypeError, OverflowError) as error:
+    except BROKEN_ARRAY as error:
         why = " ".join(str(error).replace(str(path), path.name).split())[:200]
         raise ValueError(
             f"{name} got no readable array ({why}); expected a whole npy file of numbers. "

@@ -10,6 +10,7 @@ from typing import Any
 
 from clay4d.scenes.dataset import MEMORY_BUDGET, Dataset
 from clay4d.scenes.loaders.colmap import colmap_folders, load_colmap
+from clay4d.scenes.loaders.nerfies import load_nerfies
 from clay4d.scenes.loaders.panoptic import load_panoptic
 from clay4d.scenes.loaders.transforms import SPLITS, load_transforms
 
@@ -19,6 +20,10 @@ LAYOUTS: Mapping[str, tuple[Callable[[Path], bool], Callable[..., Dataset]]] = {
         load_transforms,
     ),
     "train_meta.json (Panoptic)": (lambda root: _any(root, "train_meta.json"), load_panoptic),
+    "Nerfies, HyperNeRF or DyCheck (dataset.json, metadata.json, camera, rgb)": (
+        lambda root: _any(root, "dataset.json", "metadata.json"),
+        load_nerfies,
+    ),
     "COLMAP (sparse/0, images)": (
         lambda root: _any(root, "sparse", "colmap/sparse") or bool(colmap_folders(root)),
         load_colmap,

@@ -205,11 +205,14 @@ def _print_metrics(metrics: dict[str, Any], path: Path) -> None:
 
     rows = sorted(metrics["per_image"], key=lambda row: float(row["psnr"]))
     table = Table(title=f"{metrics['split']}: {metrics['images']} pictures")
-    for name in ("", "PSNR", "SSIM"):
+    measures = {"PSNR": "psnr", "SSIM": "ssim", "mPSNR": "mpsnr", "mSSIM": "mssim"}
+    shown = {title: key for title, key in measures.items() if key in metrics}
+    for name in ("", *shown):
         table.add_column(name, justify="left" if not name else "right")
     named = {"mean": metrics, f"worst ({rows[0]['name']})": rows[0]}
     named[f"best ({rows[-1]['name']})"] = rows[-1]
     for label, row in named.items():
-        table.add_row(label, f"{row['psnr']:.2f}", f"{row['ssim']:.4f}")
+        digits = {key: 2 if key.endswith("psnr") else 4 for key in shown.values()}
+        table.add_row(label, *(f"{row[k]:.{d}f}" if k in row else "" for k, d in digits.items()))
     Console().print(table)
     print(path)
