@@ -10,6 +10,9 @@ from typing import Any
 
 from clay4d.scenes.dataset import MEMORY_BUDGET, Dataset
 from clay4d.scenes.loaders.colmap import colmap_folders, load_colmap
+from clay4d.scenes.loaders.film import SUFFIXES as FILMS
+from clay4d.scenes.loaders.llff import load_llff
+from clay4d.scenes.loaders.multiview import is_multiview, load_multiview
 from clay4d.scenes.loaders.nerfies import load_nerfies
 from clay4d.scenes.loaders.panoptic import load_panoptic
 from clay4d.scenes.loaders.transforms import SPLITS, load_transforms
@@ -24,9 +27,21 @@ LAYOUTS: Mapping[str, tuple[Callable[[Path], bool], Callable[..., Dataset]]] = {
         lambda root: _any(root, "dataset.json", "metadata.json"),
         load_nerfies,
     ),
+    "N3DV (poses_bounds.npy, cam00.mp4, …)": (
+        lambda root: _any(root, "poses_bounds.npy") and any(map(_is_film, root.iterdir())),
+        load_llff,
+    ),
+    "multi-view (a film or folder a camera, cameras.json or sparse_)": (
+        is_multiview,
+        load_multiview,
+    ),
     "COLMAP (sparse/0, images)": (
         lambda root: _any(root, "sparse", "colmap/sparse") or bool(colmap_folders(root)),
         load_colmap,
+    ),
+    "LLFF (poses_bounds.npy, images)": (
+        lambda root: _any(root, "poses_bounds.npy"),
+        load_llff,
     ),
 }
 """What is known, in the order in which it is looked for: its name, how it is told, its loader."""
@@ -88,6 +103,10 @@ def _load(
         return load(root, **{k: v for k, v in options.items() if k in known})
     except (ValueError, FileNotFoundError) as error:
         raise type(error)(f"{error} The folder was read as {layout}.") from None
+
+
+def _is_film(path: Path) -> bool:
+    return path.suffix.lower() in FILMS
 
 
 def _any(root: Path, *names: str) -> bool:
