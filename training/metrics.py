@@ -191,4 +191,5 @@ def _blur(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def _taps() -> np.ndarray[Any, Any]:
     taps: np.ndarray[Any, Any] = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / SIGMA) ** 2)
-    return taps / taps.sum()
+    taps /= taps.sum()
+    return taps

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
+from numpy.typing import NDArray
 from PIL import Image
 
 SUFFIXES = ("", ".png", ".jpg", ".jpeg")
@@ -183,7 +184,7 @@ def read_depth(root: Path, name: str) -> Float[np.ndarray, "H W"]:
             f"{name} got an array of shape {list(values.shape)[:6]}; expected depth [H, W]. "
             "Write one number a pixel."
         )
-    depth = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
+    depth: NDArray[np.float32] = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
     if depth.size and depth.min() < 0:
         raise ValueError(
             f"{name} got depth {depth.min():g}; expected 0 (unknown) or more. Check the file."

@@ -177,7 +177,8 @@ def pinhole(lens: Lens) -> Lens:
             break
         f = size / (high - low)
         c = 0.5 - low * f
-        new = Lens(lens.width, lens.height, *map(float, (*f, *c)))
+        fx, fy, cx, cy = (float(v) for v in (*f, *c))
+        new = Lens(lens.width, lens.height, fx, fy, cx, cy)
         border = (np.concatenate(_sides(new)) - (c - 0.5)) / f
         source = _distort(lens, border)
         if (source > -1e-3).all() and (source < size + 1e-3).all():

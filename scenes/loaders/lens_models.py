@@ -115,7 +115,8 @@ def _thin_prism(uv: Array, k: Coefficients) -> Array:
     r2 = u * u + v * v
     tangential = [2 * p1 * u * v + p2 * (r2 + 2 * u * u), 2 * p2 * u * v + p1 * (r2 + 2 * v * v)]
     prism = [sx * r2, sy * r2]
-    return _fisheye(uv, (k1, k2, k3, k4)) + np.stack(tangential, 1) + np.stack(prism, 1)
+    bent: Array = _fisheye(uv, (k1, k2, k3, k4)) + np.stack(tangential, 1) + np.stack(prism, 1)
+    return bent
 
 
 def _fisheye624(uv: Array, k: Coefficients) -> Array:

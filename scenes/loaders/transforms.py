@@ -3,8 +3,9 @@
 Sources: NeRF's and D-NeRF's transforms_{train,val,test}.json (camera_angle_x in radians, `time`
 from 0 to 1), instant-ngp's colmap2nerf.py, nerfstudio's docs/quickstart/data_conventions.md. All
 hold OpenGL camera-to-world poses (x right, y up, z back), which are turned here into OpenCV
-world-to-camera ones. Two fields are clay4d's own, at the top of each file: `duration`, the seconds
-for which `time` 0 to 1 stands (1 where absent), and `bounds`, the starting box in metres.
+world-to-camera ones. Three fields are clay4d's own: at the top of each file `duration`, the seconds
+for which `time` 0 to 1 stands (1 where absent), and `bounds`, the starting box in metres; in a frame
+`moving_path`, a mask of what moves, which is read where there is no mask_path.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from clay4d.scenes.loaders.images import (
     inside,
 )
 from clay4d.scenes.loaders.lens import pinhole, read_lens
+from clay4d.scenes.loaders.ply import read_points
 from clay4d.scenes.loaders.shots import WHITE, Color, Shot, every, views_of
 
 MILLIMETRE = 1e-3
@@ -74,7 +76,17 @@ def load_transforms(
         "bounds": how,
     }
     background = background or (WHITE if alpha else None)
-    return Dataset(root.name, splits, duration, bounds, background=background, notes=notes)
+    return Dataset(
+        root.name, splits, duration, bounds, background=background,
+        points=_points(root, metas["train"]), notes=notes,
+    )  # fmt: skip
+
+
+def _points(root: Path, meta: Mapping[str, Any]) -> Float[Tensor, "P 6"] | None:
+    """nerfstudio's ply_file_path: points of the same world as the poses."""
+    if meta.get("ply_file_path") is None:
+        return None
+    return torch.from_numpy(read_points(root, find(root, meta["ply_file_path"], suffixes=("",))))
 
 
 def _read(root: Path, test_every: int) -> tuple[dict[str, dict[str, Any]], dict[str, list[Shot]]]:
@@ -113,8 +125,9 @@ def _shot(root: Path, meta: Mapping[str, Any], frame: Mapping[str, Any], file: s
         )
     c2w = rigid(frame["transform_matrix"], f"transform_matrix of {where}")
     mask = None
-    if frame.get("mask_path") is not None:
-        mask = find(root, frame["mask_path"], suffixes=("",))
+    masked = frame.get("mask_path", frame.get("moving_path"))
+    if masked is not None:
+        mask = find(root, masked, suffixes=("",))
         check_size(mask, header(root, mask), (width, height), whose=f"picture {name}")
     depth = frame.get("depth_file_path")
     if depth is not None:
