@@ -38,7 +38,9 @@ def read_points(root: Path, name: str) -> Float[np.ndarray, "P 6"]:
         order, count, properties = _header(file.read(LONGEST), name)
         kind = np.dtype([(key, ORDERS[order] + TYPES[t]) for key, t in properties])
         start = _start(path)
-        if count * (kind.itemsize if order != "ascii" else 2 * len(properties)) > size - start + 1:
+        # In ASCII a number has one digit and one space at the least, the last one no space.
+        least = count * (kind.itemsize if order != "ascii" else 2 * len(properties))
+        if least > size - start + (order == "ascii"):
             raise _broken(name, f"{count} points in {size - start} bytes")
         file.seek(start)
         if order == "ascii":
@@ -70,7 +72,8 @@ def _header(data: bytes, name: str) -> tuple[str, int, list[tuple[str, str]]]:
     end = data.find(b"end_header")
     if not data.startswith(b"ply") or end < 0:
         raise _broken(name, "no PLY header")
-    order, count, properties, current = "", -1, [], ""
+    order, count, current = "", -1, ""
+    properties: list[tuple[str, str]] = []
     for line in data[:end].decode("ascii", "replace").splitlines():
         words = line.split()
         if words[:1] == ["format"] and len(words) > 1:

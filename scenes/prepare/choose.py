@@ -80,8 +80,9 @@ def corners_moved(a: Grey, b: Grey) -> Float[np.ndarray, " N"]:
     found: Any = cv2.goodFeaturesToTrack(a, 400, 0.01, max(4, max(a.shape) / 60))
     if found is None:
         return np.zeros(0)
-    there, ok1, _ = cv2.calcOpticalFlowPyrLK(a, b, found, None)
-    back, ok2, _ = cv2.calcOpticalFlowPyrLK(b, a, there, None)
+    follow: Any = cv2.calcOpticalFlowPyrLK
+    there, ok1, _ = follow(a, b, found, None)
+    back, ok2, _ = follow(b, a, there, None)
     good = (ok1 & ok2)[:, 0] == 1
     good &= np.linalg.norm((back - found)[:, 0], axis=1) < 0.5
     return np.asarray(np.linalg.norm((there - found)[good, 0], axis=1), np.float64)

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-CAREFUL = (
+CAREFUL: tuple[dict[str, Any], ...] = (
     # Triangulation angle and inliers of the first pair; then what to accept where that finds none.
     {"init_min_tri_angle": 16.0, "init_min_num_inliers": 100, "abs_pose_min_num_inliers": 30},
     {"init_min_tri_angle": 4.0, "init_min_num_inliers": 50, "abs_pose_min_num_inliers": 20},
@@ -31,7 +31,8 @@ def main(path: str) -> None:
     job = json.loads(Path(path).read_text())
     root = Path(path).parent
     _features(pycolmap, root, job)
-    best, stats = None, {"registered": 0}
+    best = None
+    stats: dict[str, float] = {"registered": 0}
     for options in CAREFUL:
         print("mapping", flush=True)
         for model in _map(pycolmap, root, options).values():

@@ -68,7 +68,7 @@ def _excess(now: Grey, other: Grey, least: float) -> Float[np.ndarray, "H W"]:
 
 
 def _flow(a: Grey, b: Grey) -> Any:
-    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    finder: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     return finder.calc(a, b, None)
 
 
