@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from clay4d.renderers.video import render_video, write_video
     from clay4d.scenes import Cameras, Dataset, Gaussians, Scene
     from clay4d.scenes.loaders import load_dataset
+    from clay4d.scenes.prepare import prepare
     from clay4d.scenes.store import load_scene as load
     from clay4d.scenes.store import save_scene as save
     from clay4d.training.config import TrainConfig
@@ -42,6 +43,7 @@ __all__ = [
     "load",
     "load_dataset",
     "load_run",
+    "prepare",
     "rasterization",
     "render",
     "render_video",
@@ -62,6 +64,7 @@ _HOMES = {
     "load": "scenes.store.load_scene",
     "load_dataset": "scenes.loaders.load_dataset",
     "load_run": "training.run.load_run",
+    "prepare": "scenes.prepare.prepare",
     "rasterization": "renderers.rasterization",
     "render": "renderers.render",
     "render_video": "renderers.video.render_video",
