@@ -139,7 +139,7 @@ def visual_xml(scene: SceneSpec, width: int, height: int, centre: Any, radius: f
     sky = " ".join(str(c) for c in scene.background)
     out = [
         f'<mujoco><visual><global offwidth="{width}" offheight="{height}"/>'
-        f'<quality shadowsize="2048" offsamples="8"/><map znear="{NEAR / radius}" '
+        f'<quality shadowsize="1024" offsamples="4"/><map znear="{NEAR / radius}" '
         f'zfar="{FAR / radius}" shadowclip="1.5"/>',
         _headlight(scene), f'</visual><statistic extent="{radius}" center="{middle}"/><asset>',
         f'<texture type="skybox" builtin="flat" rgb1="{sky}" rgb2="{sky}" width="8" height="48"/>',
