@@ -10,6 +10,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -96,7 +97,7 @@ def measure(case: Case, engine: Engine) -> Measured:
     )  # fmt: skip
 
 
-def _scene(*bodies: object, **given: object) -> SceneSpec:
+def _scene(*bodies: Any, **given: Any) -> SceneSpec:
     return SceneSpec(**{"bodies": bodies, "floor": None, "duration": 1.0, "fps": 24, **given})
 
 
