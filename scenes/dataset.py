@@ -135,6 +135,8 @@ class Dataset:
     """Colour behind everything, where the pictures have one."""
     points: Float[Tensor, "P 6"] | None = None
     """Known points: xyz in metres and RGB in 0–1."""
+    point_times: Float[Tensor, " P"] | None = None
+    """Seconds at which each known point is there, NaN for one that stands still; None if all do."""
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -1,0 +1,1 @@
+"""The physics baseline: prompt → planner → SceneSpec → engine and tools → video."""

@@ -1,0 +1,161 @@
+"""The part of the grammar that speaks of the whole scene: world, wind, time and cameras."""
+
+from __future__ import annotations
+
+from clay4d.physics_baseline.planner import verbs as v
+from clay4d.physics_baseline.planner.syntax import (
+    CameraWish,
+    Phrase,
+    Predicate,
+    Sentences,
+    Statement,
+    Wind,
+)
+from clay4d.physics_baseline.planner.words import Measure, PlanError, Word
+
+_FROM = {
+    "left": (1.0, 0.0, 0.0), "right": (-1.0, 0.0, 0.0), "front": (0.0, 1.0, 0.0),
+    "back": (0.0, -1.0, 0.0), "above": (0.0, 0.0, -1.0), "side": (1.0, 0.0, 0.0),
+}  # fmt: skip
+"""Where air goes that comes from there."""
+
+
+class Reader:
+    """A place in a list of words, and what stands there."""
+
+    def __init__(self, words: list[Word]) -> None:
+        self.words, self.k = words, 0
+        self.out = Sentences()
+
+    def sees(self, *kinds: str, ahead: int = 0) -> bool:
+        at = self.k + ahead
+        return at < len(self.words) and any(kind in self.words[at] for kind in kinds)
+
+    def take(self, *kinds: str) -> Word | None:
+        if self.sees(*kinds):
+            self.k += 1
+            return self.words[self.k - 1]
+        return None
+
+    def said(self, start: int) -> str:
+        return " ".join(w.text for w in self.words[start : self.k])
+
+    def refuse(self, expected: str) -> PlanError:
+        read = self.said(max(0, self.k - 4)) or "the start"
+        rest = " ".join(w.text for w in self.words[self.k : self.k + 4])
+        got = f"{rest!r} after {read!r}" if rest else f"the end after {read!r}"
+        return PlanError(f"prompt got {got}; expected {expected}. Say it in simpler sentences.")
+
+
+class AsideParser(Reader):
+    """Reads what may stand anywhere; `Parser` adds things and motions."""
+
+    def things(self, *, attach: bool = True, listed: bool = True) -> list[Phrase]:
+        """One or more things; `Parser` has the rule."""
+        raise NotImplementedError
+
+    def tails(self, made: Predicate, *, only_asides: bool = False) -> None:
+        """What follows a motion; `Parser` has the rule."""
+        raise NotImplementedError
+
+    def aside(self) -> bool:
+        """World, wind and time: what holds for the whole scene, wherever it is said."""
+        start = self.k
+        word = self.take("WORLD")
+        if word:
+            self.out.worlds.append((*word["WORLD"], word.text))
+            return True
+        if self.wind():
+            return True
+        if self.sees("PREP") and self.words[self.k].text in ("for", "at", "lasting", "in"):
+            self.k += 1
+            word = self.take("MEASURE")
+            measure: Measure | None = word["MEASURE"] if word else None
+            if measure and measure.kind == "time" and self.words[start].text == "for":
+                self.out.duration = measure.value
+                return True
+            if measure and measure.kind == "rate":
+                self.out.fps = measure.value
+                return True
+        self.k = start
+        return False
+
+    def wind(self) -> bool:
+        start = self.k
+        if self.sees("PREP") and self.words[self.k].text in ("with", "in", "by"):
+            self.k += 1
+        self.take("DET")
+        strength = self.take("STRENGTH")
+        word = self.take("WIND")
+        if not word:
+            self.k = start
+            return False
+        speed = v.WIND_SPEEDS[word["WIND"]] * (strength["STRENGTH"] if strength else 1.0)
+        towards = (1.0, 0.0, 0.0)
+        if self.sees("VERB") and self.words[self.k]["VERB"][1] in ("blow", "fly"):
+            self.k += 1
+        while True:
+            if self.sees("VIEW") and self.words[self.k]["VIEW"] in _FROM:
+                towards = _FROM[self.words[self.k]["VIEW"]]
+            elif self.sees("DIR"):
+                towards = (*self.words[self.k]["DIR"], 0.0)
+            elif self.sees("PREP") and self.words[self.k].text in ("at", "of") and self.sees("MEASURE", ahead=1):  # fmt: skip
+                measure = self.words[self.k + 1]["MEASURE"]
+                if measure.kind != "speed":
+                    break
+                speed, self.k = measure.value, self.k + 1
+            else:
+                break
+            self.k += 1
+        self.out.winds.append(Wind(speed, towards, self.said(start)))
+        if self.sees("VERB") and "present" in self.words[self.k]["VERB"][2]:
+            self.k += 1  # "the wind pushes a ball": the ball is there, and the wind does the rest.
+            blown = self.things()
+            predicate = Predicate("rest", self.said(start))
+            self.tails(predicate)
+            predicate.tails = [t for t in predicate.tails if t[0] != "across"]
+            self.out.statements.append(Statement(blown, [predicate], self.said(start)))
+        return True
+
+    def camera(self) -> bool:
+        start = self.k
+        wish = CameraWish()
+        seen = self.take("SEEN")
+        if not self.take("VIEW_", "SHOT_"):
+            self.take("DET")
+            number = self.take("NUM")
+            while self.sees("ADJ") and self.sees("CAM", ahead=1):
+                self.k += 1
+            word = self.take("CAM")
+            if word and number:
+                wish.count = number["NUM"]
+            if not word and number:
+                self.k = start
+                return False
+        found = word is not None
+        while True:
+            if self.sees("VIEW"):
+                wish.view = self.words[self.k]["VIEW"]
+            elif self.sees("SHOT"):
+                wish.distance = self.words[self.k]["SHOT"]
+            elif found and self.sees("MOVE") and not wish.move:
+                wish.move = self.words[self.k]["MOVE"]
+            elif found and self.sees("IS", "ADV", "SEEN"):
+                pass
+            elif found and self.sees("PREP") and self.sees("DET", "NOUN", "PRON", "NUM", "ADJ", "GROUP", ahead=1):  # fmt: skip
+                self.k += 1
+                wish.target += self.things()
+                continue
+            elif found and wish.move and not wish.target and self.sees("DET", "NOUN", "PRON"):
+                wish.target += self.things()
+                continue
+            else:
+                break
+            found = True
+            self.k += 1
+        if not found or (self.k == start + 1 and seen):
+            self.k = start
+            return False
+        wish.text = self.said(start)
+        self.out.cameras.append(wish)
+        return True

@@ -1,0 +1,85 @@
+"""What a prompt's sentences say, before anything of it has a size or a place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from clay4d.physics_baseline.planner.vocabulary import Noun
+from clay4d.physics_baseline.planner.words import Measure
+
+
+@dataclass
+class Phrase:
+    """A thing as the prompt names it."""
+
+    noun: Noun | None = None
+    pronoun: str = ""
+    group: str = ""
+    count: int | None = None
+    many: bool = False
+    definite: bool = False
+    another: bool = False
+    adjectives: list[tuple[str, str]] = field(default_factory=list)
+    measures: list[tuple[str, Measure]] = field(default_factory=list)
+    speed: float = 1.0
+    places: list[tuple[str, list[Phrase]]] = field(default_factory=list)
+    predicates: list[Predicate] = field(default_factory=list)
+    text: str = ""
+
+
+@dataclass
+class Predicate:
+    """What things do: a motion with its object and complements."""
+
+    motion: str
+    text: str
+    passive: bool = False
+    objects: list[Phrase] = field(default_factory=list)
+    tails: list[tuple[str, list[Phrase]]] = field(default_factory=list)
+    measures: list[tuple[str, Measure]] = field(default_factory=list)
+    speed: float = 1.0
+    heading: float = 1.0
+
+
+@dataclass
+class Statement:
+    """Things, and what they do."""
+
+    subjects: list[Phrase]
+    predicates: list[Predicate]
+    text: str = ""
+
+
+@dataclass
+class Wind:
+    """Air that moves, from where, in metres per second."""
+
+    speed: float
+    towards: tuple[float, float, float]
+    text: str
+
+
+@dataclass
+class CameraWish:
+    """What the prompt says of cameras."""
+
+    view: str = ""
+    distance: float = 1.0
+    move: str = ""
+    count: int | None = None
+    target: list[Phrase] = field(default_factory=list)
+    text: str = ""
+
+
+@dataclass
+class Sentences:
+    """A whole prompt, read."""
+
+    statements: list[Statement] = field(default_factory=list)
+    winds: list[Wind] = field(default_factory=list)
+    cameras: list[CameraWish] = field(default_factory=list)
+    worlds: list[tuple[str, float, str]] = field(default_factory=list)
+    floor: str = ""
+    floor_quality: list[tuple[str, str]] = field(default_factory=list)
+    duration: float | None = None
+    fps: float | None = None

@@ -1,0 +1,250 @@
+"""From text to words with their meanings: the longest phrase of the vocabulary wins.
+
+A word may have several readings ("fast" describes a ball or a motion); the parser takes the one that
+fits. A word without any is refused by name, with the words that could stand there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from clay4d.physics_baseline.planner import verbs as v
+from clay4d.physics_baseline.planner import vocabulary as n
+
+
+class PlanError(ValueError):
+    """The prompt holds something that the planner has no rule for; the message names it."""
+
+
+@dataclass(frozen=True)
+class Word:
+    """A phrase of the prompt with its readings by kind, such as {"ADJ": ("colour", "red")}."""
+
+    text: str
+    readings: dict[str, Any]
+
+    def __contains__(self, kind: str) -> bool:
+        return kind in self.readings
+
+    def __getitem__(self, kind: str) -> Any:
+        return self.readings[kind]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number with its unit: kind is "length", "mass", "time", "speed", … in SI units."""
+
+    kind: str
+    value: float
+    text: str
+
+
+def plural(word: str) -> str:
+    """The plural of a noun, in English spelling.
+
+    >>> plural("box"), plural("billiard ball"), plural("domino"), plural("shelf")
+    ('boxes', 'billiard balls', 'dominoes', 'shelves')
+    """
+    irregular = {"die": "dice", "shelf": "shelves"}
+    if word in irregular:
+        return irregular[word]
+    if word.endswith(("s", "x", "ch", "sh", "domino")):
+        return word + "es"
+    return word + "s"
+
+
+def verb_forms(base: str) -> dict[str, set[str]]:
+    """Forms of a verb by name: base, present (third person), ing, past; its particle stays last.
+
+    >>> forms = verb_forms("drop")
+    >>> sorted(forms["ing"] | forms["past"] | forms["present"])
+    ['dropped', 'dropping', 'drops']
+    """
+    first, _, rest = base.partition(" ")
+    tail = f" {rest}" if rest else ""
+    stem = first[:-1] if first.endswith("e") and not first.endswith("ee") else first
+    if re.fullmatch(r"(\w*[^aeiou])?[aeiou][^aeiouwxy]", first) and first != "settle":
+        stem = first + first[-1]
+    ing = first[:-2] + "ying" if first in ("lie", "tie") else stem + "ing"
+    third = first + ("es" if first.endswith(("s", "x", "ch", "sh")) else "s")
+    third = first[:-1] + "ies" if first in ("fly",) else third
+    past = set(v.IRREGULAR.get(first, (stem + "ed",)))
+    return {
+        "base": {base}, "present": {third + tail}, "ing": {ing + tail},
+        "past": {p + tail for p in past},
+    }  # fmt: skip
+
+
+@cache
+def lexicon() -> dict[tuple[str, ...], dict[str, Any]]:
+    """Every phrase of the vocabulary with its readings."""
+    table: dict[tuple[str, ...], dict[str, Any]] = {}
+
+    def add(phrase: str, kind: str, value: Any) -> None:
+        table.setdefault(tuple(phrase.split()), {}).setdefault(kind, value)
+
+    for noun in n.NOUNS:
+        for word in noun.words:
+            add(word, "NOUN", (noun, False))
+            add(plural(word), "NOUN", (noun, True))
+    add("dominos", "NOUN", (next(x for x in n.NOUNS if x.name == "domino"), True))
+    for words, kind in (
+        (n.COLOUR_WORDS, "colour"), (n.SUBSTANCE_WORDS, "material"), (n.QUALITY_WORDS, "quality"),
+    ):  # fmt: skip
+        for word, value in words.items():
+            add(word, "ADJ", (kind, value))
+    for word in n.GROUPS:
+        add(word, "GROUP", n.GROUPS[word])
+        add(plural(word), "GROUP", n.GROUPS[word])
+    for word, number in n.NUMBERS.items():
+        add(word, "NUM", number)
+    for name, motion in v.MOTIONS.items():
+        for base in motion.verbs:
+            for form, spelt in verb_forms(base).items():
+                for word in spelt:
+                    entry = table.setdefault(tuple(word.split()), {})
+                    entry.setdefault("VERB", (name, base, set()))[2].add(form)
+    for move, meaning in v.CAMERA_MOVES.items():
+        for spelt in verb_forms(move).values():
+            for word in spelt:
+                add(word, "MOVE", meaning)
+    tables: dict[str, dict[str, Any]] = {
+        "PREP": {**v.PREPOSITIONS}, "ADV": {**v.ADVERBS}, "DIR": {**v.DIRECTIONS},
+        "WORLD": {**v.WORLDS}, "SHOT": {**v.SHOTS}, "VIEW": {**v.VIEW_WORDS},
+        "STRENGTH": {**v.WIND_STRENGTHS}, "DIM": {**v.DIMENSIONS},
+    }  # fmt: skip
+    for kind, phrases in tables.items():
+        for word, meaning in phrases.items():
+            add(word, kind, meaning)
+    for word in v.WIND_WORDS:
+        add(word, "WIND", word)
+        add(word + "s", "WIND", word)
+    for word in v.FILLERS:
+        add(word, "FILLER", word)
+    closed = {
+        "DET": "a an the another each every other its some this that these those",
+        "PRON": "it them they itself",
+        "IS": "is are was were be being been gets get", "THAT": "that which who",
+        "AND": "and & plus", "THEN": "then", "WHILE": "while as when before",
+        "CAM": "camera cameras view views shot", "NO": "no",
+        "SEEN": "seen viewed filmed shot recorded shown watched",
+    }  # fmt: skip
+    for kind, words_ in closed.items():
+        for word in words_.split():
+            add(word, kind, word)
+    for phrase in ("each other", "one another"):
+        add(phrase, "PRON", "each other")
+    for phrase in ("a height of", "the edge of", "edge of", "the height of", "a speed of"):
+        add(phrase, "FILLER", phrase)
+    return table
+
+
+_TOKEN = re.compile(r"\d+(?:\.\d+)?|m/s|km/h|rad/s|[a-z][a-z'\-]*|[.,;:!?&]")
+
+
+def read_words(prompt: str) -> tuple[list[Word], list[str]]:
+    """The prompt's words with their readings, and what was passed over.
+
+    Raises:
+        PlanError: words that are not in the vocabulary, each with those that could stand there.
+
+    >>> words, passed = read_words("Please show two red balls")
+    >>> [w.text for w in words], passed
+    (['two', 'red', 'balls'], ['please', 'show'])
+    """
+    text = prompt.lower().replace("’", "'").replace("×", "x")
+    parts = _TOKEN.findall(text)
+    strange = re.sub(r"\s+", "", _TOKEN.sub("", text))
+    if strange:
+        raise PlanError(
+            f"prompt got the characters {strange[:20]!r}; expected English words, numbers and ordinary punctuation."
+        )
+    table = lexicon()
+    longest = max(len(key) for key in table)
+    words: list[Word] = []
+    passed: list[str] = []
+    unknown: list[int] = []
+    k = 0
+    while k < len(parts):
+        word, used = _number(parts, k)
+        if word is None:
+            for size in range(min(longest, len(parts) - k), 0, -1):
+                readings = table.get(tuple(parts[k : k + size]))
+                if readings:
+                    word, used = Word(" ".join(parts[k : k + size]), readings), size
+                    break
+        if word is None and parts[k] in ",.;:!?":
+            word, used = Word(parts[k], {"COMMA" if parts[k] == "," else "STOP": parts[k]}), 1
+        if word is None:
+            unknown.append(len(words))
+            word, used = Word(parts[k], {}), 1
+        if set(word.readings) == {"FILLER"}:
+            passed.append(word.text)
+        else:
+            words.append(word)
+        k += used
+    bad = [j for j, word in enumerate(words) if not word.readings]
+    if bad:
+        raise PlanError("\n".join(dict.fromkeys(_refusal(words, j) for j in bad)))
+    return words, passed
+
+
+def _number(parts: list[str], k: int) -> tuple[Word | None, int]:
+    """A count such as "3" or "two", or with a unit behind it a measure such as "30 cm"."""
+    spelt = n.NUMBERS.get(parts[k])
+    used = 1
+    if parts[k] == "half":
+        a = parts[k + 1 : k + 2] in (["a"], ["an"])
+        value, used = 0.5, 2 if a else 1
+    elif parts[k] in ("a", "an"):
+        value = 1.0
+    elif spelt is not None and parts[k] not in ("some", "few", "many", "several", "both"):
+        value = float(spelt)
+    elif re.fullmatch(r"\d+(\.\d+)?", parts[k]):
+        value = float(parts[k])
+    else:
+        return None, 0
+    for size in (3, 2, 1):
+        unit = " ".join(parts[k + used : k + used + size])
+        for spelling in (unit, unit.rstrip("s") if len(unit) > 2 else unit):
+            if spelling in v.UNITS and not (parts[k] in ("a", "an") and len(spelling) < 3):
+                kind, factor = v.UNITS[spelling]
+                said = " ".join(parts[k : k + used + size])
+                return Word(said, {"MEASURE": Measure(kind, value * factor, said)}), used + size
+    if parts[k] in ("a", "an"):
+        return None, 0
+    if parts[k] == "half":
+        if parts[k + 1 : k + 3] == ["a", "dozen"]:
+            return Word("half a dozen", {"NUM": 6}), 3
+        return None, 0
+    if spelt is None and value != int(value):
+        return Word(parts[k], {}), 1
+    return (None, 0) if spelt is not None else (Word(parts[k], {"NUM": int(value)}), 1)
+
+
+def _refusal(words: list[Word], at: int) -> str:
+    """Why a word is refused: what it would be where it stands, and the words known for that."""
+    word = words[at].text
+    before = words[at - 1] if at else Word("", {"STOP": ""})
+    after = words[at + 1] if at + 1 < len(words) else Word("", {"STOP": ""})
+    described = "DET" in before or "NUM" in before or "ADJ" in before
+    thing_before = not before.readings or any(k in before for k in ("NOUN", "PRON", "AND", "IS"))
+    if described and any(k in after for k in ("NOUN", "ADJ", "GROUP")):
+        plain = [c for c in n.COLOURS if " " not in c]
+        kind, known = "qualities", [*plain, *n.SUBSTANCES, *n.QUALITIES]
+    elif described:
+        kind, known = "things", [noun.name for noun in n.NOUNS]
+    elif word.endswith(("s", "ed", "ing")) and (thing_before or "STOP" in before):
+        kind, known = "motions", list(v.MOTIONS)
+    else:
+        kind, known = "words", []
+    spelt = sorted({" ".join(key) for key in lexicon()})
+    near = difflib.get_close_matches(word, spelt, 1, 0.8)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    if not known:
+        return f"no rule for {word!r}; see docs/prompts.md for the vocabulary.{hint}"
+    return f"no rule for {word!r}; known {kind}: {', '.join(known)}.{hint}"
