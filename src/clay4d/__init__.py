@@ -14,6 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clay4d.physics_baseline.simulate import simulate
+    from clay4d.physics_baseline.spec import SceneSpec
     from clay4d.renderers import Rendering, rasterization, render
     from clay4d.renderers.paths import camera_path
     from clay4d.renderers.video import render_video, write_video
@@ -37,6 +39,7 @@ __all__ = [
     "Gaussians",
     "Rendering",
     "Scene",
+    "SceneSpec",
     "TrainConfig",
     "camera_path",
     "evaluate",
@@ -48,6 +51,7 @@ __all__ = [
     "render",
     "render_video",
     "save",
+    "simulate",
     "train",
     "write_video",
 ]
@@ -58,6 +62,7 @@ _HOMES = {
     "Gaussians": "scenes.Gaussians",
     "Rendering": "renderers.Rendering",
     "Scene": "scenes.Scene",
+    "SceneSpec": "physics_baseline.spec.SceneSpec",
     "TrainConfig": "training.config.TrainConfig",
     "camera_path": "renderers.paths.camera_path",
     "evaluate": "training.evaluate.evaluate",
@@ -69,6 +74,7 @@ _HOMES = {
     "render": "renderers.render",
     "render_video": "renderers.video.render_video",
     "save": "scenes.store.save_scene",
+    "simulate": "physics_baseline.simulate.simulate",
     "train": "training.run.train",
     "write_video": "renderers.video.write_video",
 }
