@@ -26,6 +26,8 @@ OPEN = 4
 """Decoders kept open at once: each holds some tens of megabytes."""
 LONGEST = 1 << 20
 """Frames beyond which a film is refused: nearly ten hours at 30 a second."""
+HDR = (16, 18)
+"""Transfer functions in H.273's count: SMPTE ST 2084 (PQ) and ARIB STD-B67 (HLG)."""
 LARGEST = 1 << 14
 """Pixels a side beyond which a size cannot be right."""
 
@@ -46,6 +48,8 @@ class Film:
     """Seconds that one stamp stands for."""
     turns: int
     """Quarter turns to the left that show it upright."""
+    hdr: bool = False
+    """Whether it is coded for bright screens (PQ or HLG): ordinary ones show it flat."""
 
     def __len__(self) -> int:
         return len(self.stamps)
@@ -96,7 +100,8 @@ def read_film(root: Path, name: str, *, factor: int = 1) -> Film:
         raise _refused(name, f"frames of {first.width}×{first.height} pixels at 1/{factor}")
     if turns % 2:
         width, height = height, width
-    return Film(name, width, height, tuple(stamps), tuple(keys), unit, turns)
+    hdr = first.color_trc in HDR
+    return Film(name, width, height, tuple(stamps), tuple(keys), unit, turns, hdr)
 
 
 def _packets(container: Any, name: str) -> tuple[list[int], list[int]]:

@@ -64,6 +64,15 @@ def _features(pycolmap: Any, root: Path, job: dict[str, Any]) -> None:
     extraction.use_gpu, extraction.num_threads = False, job["threads"]
     extraction.max_image_size = 1600
     extraction.sift.max_num_features = job["features"]
+    pycolmap.Database.open(database).close()  # makes the file
+    # Numbered in order first: threads would number them in the order in which they finish.
+    pycolmap.import_images(
+        database,
+        str(root / "images"),
+        camera_mode=pycolmap.CameraMode.PER_FOLDER,
+        image_names=job["names"],
+        options=reader,
+    )
     print(f"features {len(job['names'])}", flush=True)
     pycolmap.extract_features(
         database,

@@ -46,39 +46,40 @@ def check_sfm() -> None:
         )
 
 
-def pairs(names: Sequence[str], *, ordered: bool) -> list[tuple[str, str]]:
-    """Which pictures to match: all with all up to 60, or if they have no order.
+def pairs(cameras: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
+    """Which pictures to match, given in order for each camera: all with all up to 60.
 
-    In order each is matched with its next 8 and those 16, 32, 64, … on; and every tenth with every
-    tenth, so that a camera that comes back is noticed.
+    Beyond that each is matched with its next 8 and those 16, 32, 64, … on, and with those at the
+    same place of the other cameras, one before and one after; and every tenth with every tenth, so
+    that a camera that comes back is noticed.
 
-    >>> pairs(["a", "b", "c"], ordered=True)
+    >>> pairs([["a", "b"], ["c"]])
     [('a', 'b'), ('a', 'c'), ('b', 'c')]
     """
-    count = len(names)
-    everything = count <= ALL_PAIRS or not ordered
+    flat = [(name, c, i) for c, names in enumerate(cameras) for i, name in enumerate(names)]
+    everything = len(flat) <= ALL_PAIRS
     leaps = {*range(1, NEAR + 1), *(1 << k for k in range(4, 12))}
     chosen = []
-    for i in range(count):
-        for j in range(i + 1, count):
-            if everything or j - i in leaps or (i % 10 == 0 and j % 10 == 0):
-                chosen.append((names[i], names[j]))
+    for k, (a, camera, i) in enumerate(flat):
+        for b, other, j in flat[k + 1 :]:
+            near = j - i in leaps if camera == other else abs(j - i) <= 1
+            if everything or near or (i % 10 == 0 and j % 10 == 0):
+                chosen.append((a, b))
     return chosen
 
 
 def find_poses(
     work: Path,
-    names: Sequence[str],
+    cameras: Sequence[Sequence[str]],
     *,
-    ordered: bool,
     masks: bool,
     focal: float | None,
     size: tuple[int, int],
     say: Say,
 ) -> Found:
-    """Camera poses of the pictures `names` in `work`/images; the mapper's files stay in `work`.
+    """Camera poses of pictures in `work`/images, given in order for each camera.
 
-    `masks` says that `work`/masks has NAME.png of which black hides features; `focal` is in pixels
+    The mapper's files stay in `work`. `masks` says that `work`/masks has NAME.png of which black hides features; `focal` is in pixels
     at `size`, where something is known of it.
 
     Raises:
@@ -87,8 +88,8 @@ def find_poses(
     """
     check_sfm()
     job = {
-        "names": list(names),
-        "pairs": pairs(names, ordered=ordered),
+        "names": [name for names in cameras for name in names],
+        "pairs": pairs(cameras),
         "masks": masks,
         "focal": focal,
         "size": size,

@@ -88,7 +88,7 @@ def prepare(
 
     Args:
         source: a film, a folder of films, or a folder of pictures. out: a new folder. frames: the
-            most that are kept of a film. size: longer side of the written pictures, pixels. say: is
+            most that are kept of a film, or of all films together where cameras move. size: longer side of the written pictures, pixels. say: is
             told how far it is.
 
     Raises:
@@ -167,7 +167,8 @@ class _Run:
         elif fixed:
             chosen = spread(len(source), self.frames)
         else:
-            chosen = choose(look, least=min(LEAST, self.frames), most=self.frames)
+            most = max(3, self.frames // len(self.sources))
+            chosen = choose(look, least=min(LEAST, most), most=most)
         names = stems or [f"{i:05d}" for i in range(len(source))]
         return [
             Taken(f"{at}{names[i]}", camera, i, None if times is None else times[i]) for i in chosen
@@ -208,10 +209,11 @@ class _Run:
         if masks:
             self._save_masks(masks, asked)
         focal = self.sources[0].focal(self.size) if len(self.sources) == 1 else None
+        by_camera = [[t.name for t in taken if t.camera == c] for c in range(len(self.sources))]
+        cameras = [[f"{n}.png" for n in names] for names in (by_camera if not fixed else [asked])]
         found = find_poses(
-            self.work, [f"{name}.png" for name in asked], masks=bool(masks), focal=focal,
-            ordered=self.sources[0].film is not None and not fixed,
-            size=self.sizes[asked[0]], say=self.say,
+            self.work, cameras, masks=bool(masks), focal=focal, size=self.sizes[asked[0]],
+            say=self.say,
         )  # fmt: skip
         if found.model is None or not _sound(found.model):
             if len(self.sources) == 1 and self.sway < SWAY:
@@ -303,6 +305,11 @@ class _Run:
         self.report.size = (int(frames[0]["w"]), int(frames[0]["h"]))
         moving = any(mask.any() for mask in masks.values())
         self.report.notes += advice(self.report, moving=moving)
+        if any(source.film is not None and source.film.hdr for source in self.sources):
+            self.report.notes.append(
+                "The film is HDR (PQ or HLG): colours are written as coded and look flat. Export it "
+                "as SDR for the colours that a player shows."
+            )
         everything = taken if taken is not None else [shot for shot, _, _ in entries]
         tiles = [
             (t.name, fitted(self._picture(t), 320), masks.get(t.name), t.name in found)

@@ -111,10 +111,14 @@ def prepare(
         frames: the most that are kept of a film.
         size: longer side of the written pictures, in pixels.
     """
+    from time import monotonic
+
     from clay4d.scenes.prepare import prepare as run
 
+    start = monotonic()
+
     def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(f"{monotonic() - start:5.0f} s  {text}", file=sys.stderr, flush=True)
 
     done = run(source, out, frames=frames, size=size, say=say)
     print(done.report.text())

@@ -15,12 +15,14 @@ from PIL import Image
 from clay4d.scenes import Dataset
 from clay4d.scenes.loaders import load_dataset
 from clay4d.scenes.prepare import prepare
+from clay4d.scenes.prepare.poses import pairs
+from clay4d.scenes.prepare.sources import find_sources
 
 needs_sfm = pytest.mark.skipif(
     find_spec("pycolmap") is None, reason="pycolmap is not installed (the extra `sfm`)"
 )
-FRAMES = 36
-"""Of the film; 14 are kept."""
+FRAMES = 30
+"""Of the film; 10 are kept."""
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def walked(room: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> S
     views = room.walk(FRAMES)
     room.film(root / "walk.mp4", [room.draw(v, i / FRAMES) for i, v in enumerate(views)])
     told: list[str] = []
-    done = prepare(root / "walk.mp4", root / "data", frames=14, say=told.append)
+    done = prepare(root / "walk.mp4", root / "data", frames=10, say=told.append)
     return SimpleNamespace(root=root, views=views, done=done, told=told)
 
 
@@ -53,7 +55,7 @@ def compare(room: SimpleNamespace, data: Dataset, views: list) -> tuple[np.ndarr
 def test_poses_of_a_moving_camera(room: SimpleNamespace, walked: SimpleNamespace) -> None:
     data = load_dataset(walked.root / "data")
     report = walked.done.report
-    assert report.registered == report.frames == 14 and not report.fixed
+    assert report.registered == report.frames == 10 and not report.fixed
     assert 0 < report.error < 1 and report.points > 100
     centres, angles = compare(room, data, walked.views)
     assert centres.max() < 0.03 and angles.max() < 0.5  # half a percent of the room's 6
@@ -103,7 +105,7 @@ def test_what_is_left_behind(walked: SimpleNamespace) -> None:
         "contact_sheet.png", "images", "moving", "points.ply", "report.md", "transforms.json",
     ]  # fmt: skip
     text = (walked.root / "data/report.md").read_text()
-    assert "| frames registered | 14 of 14 |" in text and "unknown scale" in text
+    assert "| frames registered | 10 of 10 |" in text and "unknown scale" in text
     with Image.open(walked.root / "data/contact_sheet.png") as sheet:
         assert sheet.width > 300
     with pytest.raises(ValueError, match="out got .*which holds something"):
@@ -112,7 +114,7 @@ def test_what_is_left_behind(walked: SimpleNamespace) -> None:
 
 @needs_sfm
 def test_the_same_film_gives_the_same_bits(walked: SimpleNamespace) -> None:
-    prepare(walked.root / "walk.mp4", walked.root / "again", frames=14)
+    prepare(walked.root / "walk.mp4", walked.root / "again", frames=10)
     for name in ("transforms.json", "points.ply"):
         first, second = ((walked.root / at / name).read_bytes() for at in ("data", "again"))
         assert first == second
@@ -162,6 +164,29 @@ def test_pictures_of_nothing_in_common_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="poses got 0 of 4 pictures; .*Walk around the scene"):
         prepare(tmp_path / "in", tmp_path / "out")
     assert sorted(os.listdir(tmp_path)) == ["in"]
+
+
+def test_photographs_are_turned_by_exif_and_their_focal_length_is_read(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (80, 60), (200, 0, 0))
+    picture.paste((0, 0, 200), (0, 0, 80, 30))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter to the right: its top is then on the right
+    exif.get_ifd(0x8769)[0xA405] = 27
+    picture.save(tmp_path / "a.jpg", exif=exif, quality=95)
+    (source,) = find_sources(tmp_path)
+    seen = source.frame(0, longest=1000)
+    assert seen.shape == (80, 60, 3) and seen[40, 50, 2] > 150 and seen[40, 10, 0] > 150
+    assert source.focal(1000) == pytest.approx(27 / 36 * 80)
+    assert source.focal(40) == pytest.approx(27 / 36 * 40)
+    assert source.frame(0, longest=40).shape == (40, 30, 3) and source.times is None
+
+
+def test_many_pictures_are_matched_with_few() -> None:
+    two = [[f"{c}/{i}" for i in range(100)] for c in "ab"]
+    found = set(pairs(two))
+    assert {("a/0", "a/8"), ("a/0", "a/64"), ("a/7", "b/8"), ("a/10", "a/90")} <= found
+    assert ("a/1", "a/10") not in found and len(found) < 3000 < 200 * 199 // 2
+    assert len(pairs([["a", "b", "c"]])) == 3
 
 
 def test_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
