@@ -12,7 +12,7 @@ from clay4d.physics_baseline.spec import Rigid, body_mass
 
 @dataclass(frozen=True)
 class MassProperties:
-    """Of a solid of even density."""
+    """Of a rigid body."""
 
     mass: float
     """Kilograms."""
@@ -38,6 +38,14 @@ def mass_properties(body: Rigid) -> MassProperties:
     >>> round(float(mass_properties(Sphere(name="a", radius=1, mass=5)).inertia[0, 0]), 9)
     2.0
     """
+    even = _even(body)
+    return MassProperties(
+        even.mass, even.centre + body.mass_centre, even.inertia * body.inertia_factor
+    )
+
+
+def _even(body: Rigid) -> MassProperties:
+    """Of the solid of even density."""
     mass = body_mass(body)
     if body.kind == "mesh":
         return _mesh(body.vertices, body.faces, mass)

@@ -126,8 +126,8 @@ def _body(
     inner += "".join(
         _body(c, body, scene, assembly, children, sites) for c in children.get(body.name, [])
     )
-    # A mesh has its centre of mass off its origin, which a "simple" body may not.
-    simple = ' simple="false"' if body.kind == "mesh" else ""
+    # A "simple" body may not have its centre of mass off its origin.
+    simple = ' simple="false"' if body.kind == "mesh" or any(body.mass_centre) else ""
     joint = f'<freejoint name="{body.name}"/>' if free else ""
     if body.name in assembly.tree:
         joint = _joint(body, assembly.tree[body.name])

@@ -40,15 +40,19 @@ def pair_material(a: Material, b: Material) -> tuple[float, float, float]:
     )
 
 
-def solref(restitution: float, dt: float) -> tuple[float, float]:
-    """MuJoCo's direct contact reference of a restitution at steps of `dt` seconds."""
-    omega = STIFFNESS / dt
+def solref(restitution: float, dt: float, rate: float | None = None) -> tuple[float, float]:
+    """MuJoCo's direct contact reference of a restitution at steps of `dt` seconds.
+
+    `rate` is the contact spring's ω in 1/s; None: the stiffest that the step follows.
+    """
+    omega = STIFFNESS / dt if rate is None else min(rate, STIFFNESS / dt)
     return -omega * omega, -2 * damping_ratio(restitution) * omega
 
 
 def write_parameters(
-    model: Any, data: Any, scene: SceneSpec, pairs: Any, forces: Forces, bodies: Any, dt: float
-) -> None:
+    model: Any, data: Any, scene: SceneSpec, pairs: Any, forces: Forces, bodies: Any, dt: float,
+    contact_rate: float | None = None,
+) -> None:  # fmt: skip
     """Set a model's numbers to a scene's; `bodies` are its moving rigid ones, as in `forces`."""
     model.opt.gravity[:] = forces.gravity
     model.opt.timestep = dt
@@ -66,7 +70,7 @@ def write_parameters(
     for k, (a, b) in enumerate(pairs):
         friction, restitution, rolling = pair_material(materials[a], materials[b])
         model.pair_friction[k] = _friction(friction, rolling)
-        model.pair_solref[k] = solref(restitution, dt)
+        model.pair_solref[k] = solref(restitution, dt, contact_rate)
         model.pair_solimp[k] = IMPEDANCE
         # Friction acts on speeds alone: it stops them within a few steps, without a spring.
         model.pair_solreffriction[k] = 0.0, -STIFFNESS / dt
@@ -74,7 +78,7 @@ def write_parameters(
         own = materials[model.geom(g).name]
         friction, restitution, rolling = pair_material(own, own)
         model.geom_friction[g] = _friction(friction, rolling)[[0, 2, 3]]
-        model.geom_solref[g] = solref(restitution, dt)
+        model.geom_solref[g] = solref(restitution, dt, contact_rate)
         model.geom_solimp[g] = IMPEDANCE
     mujoco.mj_setConst(model, data)
 

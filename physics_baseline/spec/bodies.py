@@ -88,6 +88,11 @@ class _Rigid(_Body):
     """At time 0, world axes, radians per second."""
     mass: Kilograms | None = None
     """Kilograms; None: the material's density times the shape's volume."""
+    mass_centre: Position = (0.0, 0.0, 0.0)
+    """Shift of the centre of mass from that of the even solid, body's axes, metres."""
+    inertia_factor: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 1.0
+    """Moments of inertia about the centre of mass over the even solid's, no unit; a ball or a cube whose
+    mass is all in its surface has 5/3."""
 
     def __post_init__(self) -> None:
         moving = any(self.velocity) or any(self.angular_velocity)

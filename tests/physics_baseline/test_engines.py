@@ -304,3 +304,34 @@ def test_restitution_of_springs() -> None:
     for e in np.linspace(0.06, 1, 20):
         assert spring_restitution(damping_ratio(float(e))) == pytest.approx(e, abs=1e-9)
     assert damping_ratio(0.0) == 2.0
+
+
+def test_a_shifted_centre_of_mass_flies_straight_and_turns_by_its_own_inertia(engine: Any) -> None:
+    spin = (0.0, 6.0, 0.0)
+    body = Box(
+        name="a", size=(0.2, 0.2, 0.2), mass=1.0, position=(0, 0, 1), angular_velocity=spin,
+        mass_centre=(0.0, 0.0, 0.03), inertia_factor=5 / 3,
+    )  # fmt: skip
+    assert np.allclose(mass_properties(body).inertia, np.eye(3) * 0.04 / 6 * 5 / 3)
+    t = engine.run(SceneSpec(bodies=(body,), fields=(), floor=None, duration=0.5, fps=48))
+    # The centre of mass starts with ω × r = (0.18, 0, 0) and keeps it; the origin circles it.
+    angle = 6 * t.times
+    arm = 0.03 * np.stack([np.sin(angle), 0 * angle, np.cos(angle)], 1)
+    path = np.array([0, 0, 1.03]) + np.outer(t.times, [0.18, 0, 0])
+    assert np.abs(t.path("a") - (path - arm)).max() < 1e-4
+    assert abs(t.unexplained).max() < 1e-4
+
+
+def test_soft_contacts_sink_as_deep_as_their_rate_says() -> None:
+    from clay4d.physics_baseline.engines.mujoco_engine import MujocoEngine
+
+    ball = Sphere(
+        name="a", position=(0, 0, 0.12), velocity=(0, 0, -2), material=Material(restitution=1.0)
+    )
+    scene = SceneSpec(
+        bodies=(ball,), fields=(), floor=dataclasses.replace(SceneSpec().floor, material=ball.material),
+        duration=0.05, fps=1000,
+    )  # fmt: skip
+    for rate in (100.0, 200.0):
+        path = MujocoEngine(contact_rate=rate).run(scene).path("a")[:, 2]
+        assert 0.1 - path.min() == pytest.approx(2 / rate, rel=0.05)
