@@ -209,7 +209,9 @@ def _lit(world: World, i: int, points: Any, normals: Any, facing: Any, width: fl
         if row[0] == 1:
             middle = world.spheres[0, i, :3] if i >= 0 else np.zeros(3)
             away = towards - middle
-            strength, towards = 1 / float(away @ away), away / np.linalg.norm(away)
+            # A lamp inside a body would be endlessly bright.
+            square = max(float(away @ away), 1e-2)
+            strength, towards = 1 / square, away / math.sqrt(square)
         # A ball's lit half has 1/2 in the mean, half of the ball is dark.
         cosine = np.full(len(points), 0.35) if facing is None else np.maximum(facing @ towards, 0.0)
         light += strength * cosine[:, None] * row[4:7]

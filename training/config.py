@@ -98,9 +98,9 @@ class DefaultDensity:
     grow_grad2d: float = 0.0002
     """Mean image gradient from which a Gaussian is cloned or split."""
     every: int = 100
-    """Steps between refinements."""
+    """Steps between refinements, a thirtieth of all at the most."""
     begin: int = 500
-    """Step of the first refinement."""
+    """Step of the first refinement, a tenth of all at the most."""
     stop: float = 0.5
     """Share of the steps after which the set stays as it is."""
     reset_every: int = 3000
@@ -116,9 +116,9 @@ class McmcDensity:
     growth: float = 0.05
     """Share added at each refinement until the cap."""
     every: int = 100
-    """Steps between refinements."""
+    """Steps between refinements, a thirtieth of all at the most."""
     begin: int = 500
-    """Step of the first refinement."""
+    """Step of the first refinement, a tenth of all at the most."""
     stop: float = 0.8
     """Share of the steps after which nothing is relocated and nothing shaken."""
     noise: float = 5e5

@@ -74,6 +74,15 @@ def expected_count(density: Density, first: int, progress: float) -> int:
     return max(first, int(density.cap * (FIRST_SHARE + (1 - FIRST_SHARE) * grown)))
 
 
+def refinements(density: Density, steps: int) -> tuple[int, int]:
+    """Step of the first refinement and steps between them, earlier and closer in short runs.
+
+    >>> refinements(McmcDensity(begin=500, every=100), 600)
+    (60, 20)
+    """
+    return min(density.begin, steps // 10), min(density.every, max(steps // 30, 1))
+
+
 def relocated(
     opacities: Float[Tensor, " n"], scales: Float[Tensor, "n 3"], ratios: Int[Tensor, " n"]
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:

@@ -21,7 +21,7 @@ from clay4d.scenes.splat_scene import SplatScene
 from clay4d.training import config as options
 from clay4d.training.adam import any_nonfinite
 from clay4d.training.config import DefaultDensity, McmcDensity, TrainConfig
-from clay4d.training.density import CappedDefault, Mcmc
+from clay4d.training.density import CappedDefault, Mcmc, refinements
 from clay4d.training.exposure import Exposure
 from clay4d.training.frames import Frames, generator
 from clay4d.training.losses import photometric_loss
@@ -119,9 +119,10 @@ class Trainer:
         density = self.config.density
         if isinstance(density, McmcDensity):
             return Mcmc(cap=density.cap, growth=density.growth, noise=density.noise)
+        begin, every = refinements(density, self.config.steps)
         strategy = CappedDefault(
-            grow_grad2d=density.grow_grad2d, refine_start_iter=density.begin,
-            refine_stop_iter=int(density.stop * self.config.steps), refine_every=density.every,
+            grow_grad2d=density.grow_grad2d, refine_start_iter=begin,
+            refine_stop_iter=int(density.stop * self.config.steps), refine_every=every,
             reset_every=density.reset_every,
         )  # fmt: skip
         strategy.cap = density.cap
@@ -229,7 +230,8 @@ class Trainer:
             assert isinstance(self.strategy, Mcmc)
             draws = generator(self.config.seed, 2, step)
             self._gather(meta)
-            if step >= density.begin and step % density.every == 0:
+            begin, every = refinements(density, self.config.steps)
+            if step >= begin and step % every == 0:
                 weights = torch.sigmoid(self.scene.raw["opacities"].detach())
                 mean = self.gradients / self.seen.clamp_min(1)
                 weights = weights * (mean / mean.mean().clamp_min(1e-12)) ** density.by_error

@@ -2,9 +2,10 @@
 
 Vertices are point masses on three sliders each, held together by the finite elements of MuJoCo's
 `elasticity` (thin shells that stretch and bend, or tetrahedra), integrated implicitly. Contacts have
-the flex's own friction and restitution, not the mean of both bodies'. A cloth does not collide with
-itself. Air presses on each triangle by −½·ρ·C·A·|uₙ|·uₙ along its normal, uₙ being the normal speed in
-the air; on a soft body only from the side that the wind meets.
+the flex's own friction, not the mean of both bodies', and throw nothing back: a flex bounces by its
+elasticity alone. A cloth does not collide with itself. Air presses on each triangle by
+−½·ρ·C·A·|uₙ|·uₙ along its normal, uₙ being the normal speed in the air; on a soft body only from the
+side that the wind meets.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class Flexes:
         self.pressure = [_pressure(scene, b.name) for b in self.bodies]
         for f, body in enumerate(self.bodies):
             model.flex_friction[f] = max(body.material.friction, 1e-5), 1e-5, 1e-5
-            model.flex_solref[f] = solref(min(body.material.restitution, 0.3), dt)
+            model.flex_solref[f] = solref(0.0, dt)
             model.flex_solimp[f] = IMPEDANCE
 
     def place(self, data: Any, before: Any) -> None:

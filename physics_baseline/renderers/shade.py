@@ -167,7 +167,7 @@ def lit(world, frame, thing, px, py, pz, nx, ny, nz, dx, dy, dz, width, chosen, 
             lx, ly, lz, far, slope, fall = light[1], light[2], light[3], FAR, SUN_RADIUS, 1.0
         else:
             lx, ly, lz = light[1] - px, light[2] - py, light[3] - pz
-            far = math.sqrt(lx * lx + ly * ly + lz * lz)
+            far = max(1e-3, math.sqrt(lx * lx + ly * ly + lz * lz))
             lx, ly, lz = lx / far, ly / far, lz / far
             slope, fall = LAMP_RADIUS / far, 1 / (far * far)
         facing = nx * lx + ny * ly + nz * lz

@@ -67,31 +67,41 @@ def hit_object(world, frame, i, px, py, pz, dx, dy, dz, low):  # type: ignore[no
         )  # fmt: skip
         nx, ny, nz = 0.0, 0.0, 1.0
         if triangle >= 0:
-            nx, ny, nz = mesh_normal(world, vertex0, triangle, u, v)
-            if nx * bx + ny * by + nz * bz > 0:  # Cloth is seen from both sides.
-                nx, ny, nz = -nx, -ny, -nz
+            nx, ny, nz = mesh_normal(world, vertex0, triangle, u, v, bx, by, bz)
     nx, ny, nz = out_of_body(R, nx, ny, nz)
     return t, nx, ny, nz, triangle, u, v
 
 
 @fused
-def mesh_normal(world, vertex0, triangle, u, v):  # type: ignore[no-untyped-def]
-    """Normal of a point on a triangle: of its vertices where the mesh is smooth, else its own."""
+def mesh_normal(world, vertex0, triangle, u, v, dx, dy, dz):  # type: ignore[no-untyped-def]
+    """Normal of a point on a triangle, on the side that the ray comes from.
+
+    Of its vertices where the mesh is smooth, else the triangle's own. Cloth is seen from both sides. A
+    smooth normal that leans over the rim is brought back to it, or the rim would be lit from behind.
+    """
     i, j, k = (vertex0 + world.triangles[triangle, 0], vertex0 + world.triangles[triangle, 1],
                vertex0 + world.triangles[triangle, 2])  # fmt: skip
+    p = world.vertices
+    ex, ey, ez = p[j, 0] - p[i, 0], p[j, 1] - p[i, 1], p[j, 2] - p[i, 2]
+    gx, gy, gz = p[k, 0] - p[i, 0], p[k, 1] - p[i, 1], p[k, 2] - p[i, 2]
+    fx, fy, fz = ey * gz - ez * gy, ez * gx - ex * gz, ex * gy - ey * gx
+    length = max(1e-30, math.sqrt(fx * fx + fy * fy + fz * fz))
+    side = -1.0 if fx * dx + fy * dy + fz * dz > 0 else 1.0
     w = 1 - u - v
     n = world.smooth
     nx = w * n[i, 0] + u * n[j, 0] + v * n[k, 0]
     ny = w * n[i, 1] + u * n[j, 1] + v * n[k, 1]
     nz = w * n[i, 2] + u * n[j, 2] + v * n[k, 2]
-    length = math.sqrt(nx * nx + ny * ny + nz * nz)
-    if length < 1e-6:
-        p = world.vertices
-        ex, ey, ez = p[j, 0] - p[i, 0], p[j, 1] - p[i, 1], p[j, 2] - p[i, 2]
-        gx, gy, gz = p[k, 0] - p[i, 0], p[k, 1] - p[i, 1], p[k, 2] - p[i, 2]
-        nx, ny, nz = ey * gz - ez * gy, ez * gx - ex * gz, ex * gy - ey * gx
-        length = max(1e-30, math.sqrt(nx * nx + ny * ny + nz * nz))
-    return nx / length, ny / length, nz / length
+    long = math.sqrt(nx * nx + ny * ny + nz * nz)
+    if long < 1e-6:
+        return side * fx / length, side * fy / length, side * fz / length
+    nx, ny, nz = side * nx / long, side * ny / long, side * nz / long
+    over = nx * dx + ny * dy + nz * dz + 0.02
+    if over > 0:
+        nx, ny, nz = nx - over * dx, ny - over * dy, nz - over * dz
+        long = math.sqrt(nx * nx + ny * ny + nz * nz)
+        nx, ny, nz = nx / long, ny / long, nz / long
+    return nx, ny, nz
 
 
 @fused

@@ -106,7 +106,8 @@ def make_world(scene: SceneSpec, trajectory: Trajectory) -> World:
             spheres[:, i, 3] = radius
         ball = (3 * body.volume / (4 * math.pi)) ** (1 / 3)
         blockers[i] = ball if radius < 2.2 * ball else 0.0
-        looks[i] = _look(body.material, 0.45 * radius)
+        share = 0.25 if body.material.texture == "stripes" else 0.45
+        looks[i] = _look(body.material, share * radius)
     floor = np.array([scene.floor is not None, scene.floor.height if scene.floor else 0.0], float)
     looks[n] = _look(scene.floor.material if scene.floor else Material(), 0.5)
     # As wide as what moves or stands on it, so that its edge is never where things happen.

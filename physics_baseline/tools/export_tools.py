@@ -16,7 +16,7 @@ from clay4d.physics_baseline.engines.trajectory_file import save_trajectory
 from clay4d.physics_baseline.gaussians import gaussian_scene
 from clay4d.physics_baseline.output import NOTHING, read_pictures
 from clay4d.physics_baseline.renderers import scene_cameras
-from clay4d.physics_baseline.tools.rigs import region
+from clay4d.physics_baseline.renderers.region import region
 from clay4d.physics_baseline.tools.session import Session, ToolError
 from clay4d.renderers.video import colour_depth, depth_range, write_video
 from clay4d.scenes import Cameras

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from clay4d.physics_baseline.engines.trajectory import Trajectory
+from clay4d.physics_baseline.renderers.region import region
 from clay4d.physics_baseline.spec import FixedCamera, SceneSpec
-
-GOLDEN = 2.399963229728653
 
 
 def ring_cameras(
@@ -43,32 +42,6 @@ def ring_cameras(
             )
         )  # fmt: skip
     return tuple(out)
-
-
-def region(scene: SceneSpec, trajectory: Trajectory) -> tuple[Any, float]:
-    """Centre and radius in metres of the ball in which things happen.
-
-    Bodies that leave the place far behind count for the way they go at first.
-    """
-    moving = [i for i, b in enumerate(scene.bodies) if b.motion != "fixed"]
-    chosen = moving or list(range(len(scene.bodies)))
-    if not chosen:
-        return np.zeros(3), 1.0
-    points = trajectory.positions[:, chosen].reshape(-1, 3)
-    low, high = np.quantile(points, 0.02, axis=0), np.quantile(points, 0.98, axis=0)
-    centre = (low + high) / 2
-    sizes = []
-    for i in chosen:
-        body = scene.bodies[i]
-        if body.name in trajectory.vertices:
-            sizes.append(float(np.ptp(trajectory.vertices[body.name][0], axis=0).max()) / 2)
-        else:
-            from clay4d.physics_baseline.surfaces import body_triangles
-
-            vertices, _ = body_triangles(body, sides=8)
-            sizes.append(float(np.linalg.norm(vertices, axis=1).max()))
-    radius = float(np.linalg.norm(high - low)) / 2 + max(sizes)
-    return centre, float(min(max(radius, 0.1), 20.0))
 
 
 def _three(values: Any) -> tuple[float, float, float]:

@@ -8,10 +8,12 @@ init_pt_cld.npz. The world's y points down there: it is turned once, here, so th
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -23,6 +25,7 @@ from clay4d.scenes.dataset import MEMORY_BUDGET, Dataset, Views
 from clay4d.scenes.loaders.bounds import camera_bounds
 from clay4d.scenes.loaders.fields import array, inverse, positive, read_json, rigid
 from clay4d.scenes.loaders.images import (
+    BROKEN_ARRAY,
     check_size,
     find,
     header,
@@ -197,7 +200,7 @@ def _points(root: Path) -> Float[Tensor, "P 6"] | None:
     try:
         with np.load(inside(root, name), allow_pickle=False) as file:
             data = np.asarray(file["data"], np.float32)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (*BROKEN_ARRAY, KeyError, BadZipFile, zlib.error) as error:
         why = " ".join(str(error).split())[:200]
         raise ValueError(
             f"{name} got no readable points ({why}); expected an array `data`. Copy it again."

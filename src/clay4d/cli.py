@@ -100,6 +100,33 @@ def render(
     print(f"{target}: {written} frames")
 
 
+def prepare(
+    source: tyro.conf.Positional[Path], *, out: Path, frames: int = 150, size: int = 1280
+) -> None:
+    """Turn a film, a folder of films or of pictures into a data set with camera poses.
+
+    Args:
+        source: a film, a folder of films (one a camera), or a folder of pictures.
+        out: a new folder for the data.
+        frames: the most that are kept of a film.
+        size: longer side of the written pictures, in pixels.
+    """
+    from time import monotonic
+
+    from clay4d.scenes.prepare import prepare as run
+
+    start = monotonic()
+
+    def say(text: str) -> None:
+        print(f"{monotonic() - start:5.0f} s  {text}", file=sys.stderr, flush=True)
+
+    done = run(source, out, frames=frames, size=size, say=say)
+    print(done.report.text())
+    print(
+        f"{out}: see contact_sheet.png. Train on it with: clay4d train quick --data {out} --out RUN"
+    )
+
+
 def demo(*, out: Path = Path("demo"), minutes: float | None = None, seed: int = 0) -> None:
     """Make a small moving scene, train on its pictures, and show the result; nothing to download.
 
@@ -180,6 +207,7 @@ def tools(*, serve: bool = False, replay: Path | None = None, out: Path | None =
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
+    "prepare": prepare,
     "train": train,
     "evaluate": evaluate,
     "render": render,
@@ -271,11 +299,14 @@ def _print_metrics(metrics: dict[str, Any], path: Path) -> None:
 
     rows = sorted(metrics["per_image"], key=lambda row: float(row["psnr"]))
     table = Table(title=f"{metrics['split']}: {metrics['images']} pictures")
-    for name in ("", "PSNR", "SSIM"):
+    measures = {"PSNR": "psnr", "SSIM": "ssim", "mPSNR": "mpsnr", "mSSIM": "mssim"}
+    shown = {title: key for title, key in measures.items() if key in metrics}
+    for name in ("", *shown):
         table.add_column(name, justify="left" if not name else "right")
     named = {"mean": metrics, f"worst ({rows[0]['name']})": rows[0]}
     named[f"best ({rows[-1]['name']})"] = rows[-1]
     for label, row in named.items():
-        table.add_row(label, f"{row['psnr']:.2f}", f"{row['ssim']:.4f}")
+        digits = {key: 2 if key.endswith("psnr") else 4 for key in shown.values()}
+        table.add_row(label, *(f"{row[k]:.{d}f}" if k in row else "" for k, d in digits.items()))
     Console().print(table)
     print(path)

@@ -3,12 +3,19 @@
 `fastmath` lets LLVM turn reductions into vectors, `error_model="numpy"` drops the test for zero before
 each division. Neither sees NaN, so callers check their inputs first. The order of every sum is fixed
 by the code and never by the number of threads, so a kernel gives the same bits on one core and on many.
+
+Numba takes a compiled kernel for fresh as long as its own file is the same, though it holds what it
+called from other files, and their constants. So the cache has a folder for each state of a module and of
+the modules that it imports.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +42,39 @@ def cache_folder() -> Path:
     return base / "clay4d" / "kernels"
 
 
-if not numba.config.CACHE_DIR:
-    numba.config.CACHE_DIR = str(cache_folder())
+def source_key(name: str, seen: frozenset[str] = frozenset()) -> str:
+    """Digits that change with a module's source, or with what kernels can take from what it imports.
+
+    Imports are followed through modules that have kernels themselves; of others the text counts.
+
+    >>> source_key("clay4d.jit") == source_key("clay4d.jit")
+    True
+    """
+    path = getattr(sys.modules.get(name), "__file__", None)
+    if path is None or name in seen:
+        return ""
+    text = _source(path)
+    parts = [hashlib.sha256(text).hexdigest()]
+    if b"from clay4d.jit import" in text:
+        for found in sorted(set(re.findall(rb"^from (clay4d[.\w]*) import", text, re.M))):
+            parts.append(source_key(found.decode(), seen | {name}))
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
+
+
+@cache
+def _source(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
+def _compile(function: Any, **options: Any) -> Any:
+    """Compile when called; the place in the cache is settled here."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(cache_folder() / source_key(function.__module__))
+    try:
+        return numba.njit(**options, **_OPTIONS)(function)
+    finally:
+        numba.config.CACHE_DIR = before
+
 
 _OPTIONS: dict[str, Any] = {
     "fastmath": True,
@@ -48,17 +86,17 @@ _OPTIONS: dict[str, Any] = {
 
 def kernel(function: Any) -> Any:
     """Compile a function that loops with `numba.prange` over independent pieces of work."""
-    return numba.njit(parallel=True, **_OPTIONS)(function)
+    return _compile(function, parallel=True)
 
 
 def device(function: Any) -> Any:
     """Compile a function that kernels call."""
-    return numba.njit(**_OPTIONS)(function)
+    return _compile(function)
 
 
 def inlined(function: Any) -> Any:
     """Compile a small function into each of its callers."""
-    return numba.njit(inline="always", **_OPTIONS)(function)
+    return _compile(function, inline="always")
 
 
 def fused(function: Any) -> Any:
@@ -66,7 +104,7 @@ def fused(function: Any) -> Any:
 
     For what takes a tuple of many arrays: a real call would copy and count each of them.
     """
-    return numba.njit(forceinline=True, **_OPTIONS)(function)
+    return _compile(function, forceinline=True)
 
 
 @intrinsic

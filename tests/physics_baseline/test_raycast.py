@@ -203,3 +203,6 @@ def test_bad_requests_are_named(drawn: Any) -> None:
         rays.draw("c", [9])
     with pytest.raises(ValueError, match="cameras got none"):
         scene_cameras(scene(cameras=()), trajectory)
+    follower = FollowCamera(name="f", body="ball", offset=(0, 0, 0))
+    with pytest.raises(ValueError, match="camera f got its own place to look at"):
+        scene_cameras(scene(cameras=(follower,)), trajectory)

@@ -67,7 +67,13 @@ def test_panoptic_needs_whole_tables_and_masks(posed: Any, tmp_path: Path) -> No
     os.unlink(tmp_path / "seg/5/000002.png")
     posed.refused(tmp_path, "pictures without masks, first seg/5/000002.png")
     np.savez(tmp_path / "init_pt_cld.npz", data=np.array([{}], dtype=object))
+    np.savez(tmp_path / "cut.npz", data=np.zeros((9, 7)))
     Image.new("L", (8, 6)).save(tmp_path / "seg/5/000002.png")
+    whole = (tmp_path / "cut.npz").read_bytes()
+    for size in range(1, len(whole), 60):
+        (tmp_path / "init_pt_cld.npz").write_bytes(whole[:size])
+        posed.refused(tmp_path, "init_pt_cld.npz got no readable points")
+    np.savez(tmp_path / "init_pt_cld.npz", data=np.array([{}], dtype=object))
     posed.refused(tmp_path, "init_pt_cld.npz got no readable points")  # no pickle is opened
 
 

@@ -163,8 +163,8 @@ def test_random_backgrounds_change_with_the_step_and_keep_the_picture(swinging: 
     assert not torch.equal(first, trainer._background())
     for _ in range(299):
         report = trainer.step()
-    # A constant background leaves 0.1 of this where alpha is wrong; here pictures fit on any.
-    assert report.psnr > 25
+    # Pictures that stay on white while the drawing changes give 10 dB.
+    assert report.psnr > 20
 
 
 def test_random_backgrounds_need_alpha(swinging: Dataset) -> None:

@@ -1,0 +1,49 @@
+"""Compiled kernels are used again only while all that went into them is the same."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from clay4d import jit
+
+FILES = {
+    "clay4d.caller": "from clay4d.jit import kernel\nfrom clay4d.callee import (\n    f,\n)\n",
+    "clay4d.callee": "from clay4d.jit import device\nfrom clay4d.constants import C\n",
+    "clay4d.constants": "from clay4d.far import Z\nC = 1\n",
+    "clay4d.far": "Z = 1\n",
+}
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, text in FILES.items():
+        path = tmp_path / f"{name.rpartition('.')[2]}.py"
+        path.write_text(text)
+        module = ModuleType(name)
+        module.__file__ = str(path)
+        monkeypatch.setitem(sys.modules, name, module)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("changed", "differs"),
+    [("caller", True), ("callee", True), ("constants", True), ("far", False)],
+)
+def test_the_key_follows_what_kernels_can_take(modules: Path, changed: str, differs: bool) -> None:
+    before = jit.source_key("clay4d.caller")
+    path = modules / f"{changed}.py"
+    path.write_text(path.read_text() + "# changed\n")
+    jit._source.cache_clear()
+    assert (jit.source_key("clay4d.caller") != before) is differs
+
+
+def test_modules_that_import_each_other_have_a_key(modules: Path) -> None:
+    (modules / "callee.py").write_text(
+        "from clay4d.jit import device\nfrom clay4d.caller import g\n"
+    )
+    jit._source.cache_clear()
+    assert len(jit.source_key("clay4d.caller")) == 16
