@@ -46,6 +46,8 @@ class BulletWorld:
         self.forces = scene_forces(scene, self.bodies)
         self.properties = [mass_properties(b) for b in self.bodies]
         self.axes = [p.principal() for p in self.properties]
+        self.turns = [_quat(axes) for _, axes in self.axes]
+        self.back = [conjugate(turn) for turn in self.turns]
         self.released: set[str] = set()
         self.moving = {b.name for b in self.bodies if b.motion == "free"}
         self.work = 0.0
@@ -75,8 +77,8 @@ class BulletWorld:
 
     def _add(self, i: int, position: Any, quat: Any) -> int:
         api, body, p = self.api, self.bodies[i], self.properties[i]
-        moments, axes = self.axes[i]
-        turn = _quat(axes)
+        moments, _ = self.axes[i]
+        turn = self.turns[i]
         mass = (p.mass + float(self.forces.added[i])) if body.name in self.moving else 0.0
         name: int = api.createMultiBody(
             mass, self._shape(body), -1, position, _xyzw(quat), list(p.centre), _xyzw(turn),
@@ -131,7 +133,7 @@ class BulletWorld:
     def pose(self, i: int) -> tuple[Any, Any]:
         """Position of the origin and quaternion wxyz."""
         place, q = self.api.getBasePositionAndOrientation(self.ids[i], physicsClientId=self.client)
-        quat = product((q[3], *q[:3]), conjugate(_quat(self.axes[i][1])))
+        quat = product((q[3], *q[:3]), self.back[i])
         return np.array(place) - rotation(quat) @ self.properties[i].centre, quat
 
     def state(self) -> tuple[Any, Any, Any, Any]:

@@ -17,13 +17,14 @@ import numpy as np
 from jaxtyping import Float
 
 from clay4d.physics_baseline.engines import make_engine
-from clay4d.physics_baseline.identify.fit import Experiment, Identified, identify
+from clay4d.physics_baseline.identify.fit import Experiment, Identified, identify, profile_interval
 from clay4d.physics_baseline.identify.forecast import Forecast, forecast
 from clay4d.physics_baseline.identify.plots import chart
 from clay4d.physics_baseline.identify.sightings import coloured, track_from_views
 from clay4d.physics_baseline.identify.tracks import Track
 from clay4d.physics_baseline.identify.unknowns import Unknown, start_unknowns
 from clay4d.physics_baseline.spec import Buoyancy, Drag, Gravity, SceneSpec, Sphere
+from clay4d.physics_baseline.spec.fields import ForceField
 from clay4d.scenes.loaders.panoptic import WORLD_FROM_FILE, load_panoptic
 
 FPS = 30.0
@@ -72,25 +73,39 @@ def ball_from_pictures(folder: str | Path, *, frames: int = SEEN) -> Track:
 
 def ball_scene(*, air: bool) -> SceneSpec:
     """A basketball in still air, or without any."""
-    fields = [Gravity(), Drag(), Buoyancy(added_mass=0.5)] if air else [Gravity()]
+    fields: list[ForceField] = [Gravity(), Drag(), Buoyancy(added_mass=0.5)] if air else [Gravity()]  # fmt: skip
     ball = Sphere(name="ball", radius=RADIUS, mass=MASS)
     return SceneSpec(bodies=(ball,), fields=tuple(fields), floor=None, fps=FPS, duration=(FREE[1] - FREE[0]) / FPS)  # fmt: skip
 
 
 def throw(track: Track, truth: Track, *, air: bool = True, extra: Sequence[Unknown] = ()) -> Thrown:
     """Fit the start (and `extra` unknowns) to the first frames of a track and foretell the rest."""
-    scene = ball_scene(air=air)
-    slope = np.polyfit(track.times[:SEEN], track.positions[:SEEN], 1)[0]
-    ball = dataclasses.replace(
-        scene.bodies[0], position=tuple(track.positions[0].tolist()), velocity=tuple(slope.tolist())
-    )
-    scene = dataclasses.replace(scene, bodies=(ball,))
+    scene = _started(ball_scene(air=air), track)
     unknowns = [*start_unknowns(scene, "ball", reach=0.2, speed=4.0), *extra]
     engine = make_engine(step=1 / FPS / 8)
     found = identify([Experiment(scene, (track.first(SEEN),))], unknowns, engine=engine)
     ahead = forecast(found, scene, engine=engine)
     errors = np.linalg.norm(ahead.trajectory.path("ball") - truth.positions, axis=1)[SEEN:]
     return Thrown(found, ahead, errors)
+
+
+def _started(scene: SceneSpec, track: Track) -> SceneSpec:
+    """With the ball at the track's first place and its mean speed of the first frames."""
+    slope = np.polyfit(track.times[:SEEN], track.positions[:SEEN], 1)[0]
+    x, y, z = (float(p) for p in track.positions[0])
+    u, v, w = (float(p) for p in slope)
+    ball = dataclasses.replace(scene.bodies[0], position=(x, y, z), velocity=(u, v, w))
+    return dataclasses.replace(scene, bodies=(ball,))
+
+
+def drag_of_flight(truth: Track) -> tuple[Identified, tuple[float, float]]:
+    """Drag coefficient (with the start) by all frames of the flight, and its 95 % profile interval."""
+    scene = _started(ball_scene(air=True), truth)
+    drag = Unknown("fields.drag.coefficient", 0.0, 2.0, 0.47)
+    unknowns = [*start_unknowns(scene, "ball", reach=0.2, speed=4.0), drag]
+    engine, data = make_engine(step=1 / FPS / 8), [Experiment(scene, (truth,))]
+    found = identify(data, unknowns, engine=engine)
+    return found, profile_interval(found, data, drag.path, engine=engine)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -121,8 +136,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         lines[name] = np.arange(1, len(e) + 1), e
     chart(
         given.out / "ball.png", lines, title="A thrown basketball, foretold from its first 6 frames",
-        across="frames after the last one seen (30 a second)", up="error, cm", ends=(1, 12, 0, 8),
+        across="frames after the last one seen (30 a second)", up="error, cm", ends=(1, 12, 0, 5),
     )  # fmt: skip
+    found, (low, high) = drag_of_flight(truth)
+    drag, off = found.values[-1], found.deviations[-1]
+    print(
+        f"\ndrag coefficient by all 18 frames: {drag:.2f} ± {off:.2f}, profile {low:.2f} to {high:.2f}; "
+        f"rms {found.rms * truth.position_noise * 1e3:.1f} mm"
+    )
 
 
 if __name__ == "__main__":

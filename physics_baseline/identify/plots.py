@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -23,12 +24,14 @@ def chart(
     across: str,
     up: str,
     ends: tuple[float, float, float, float],
+    legend: Literal["left top", "right bottom"] = "left top",
 ) -> None:
     """Draw named lines (x, y) into a PNG, with ticks and a legend.
 
     Args:
         across: label of the x axis; `up` that of y.
         ends: of the axes: least and most x, least and most y.
+        legend: the corner where no lines are.
     """
     picture = Image.new("RGB", SIZE, "white")
     draw = ImageDraw.Draw(picture)
@@ -59,9 +62,12 @@ def chart(
         inside = (xs >= x0) & (xs <= x1)
         points = [at(float(x), float(np.clip(y, y0, y1))) for x, y in zip(xs[inside], ys[inside])]
         draw.line(points, fill=colour, width=5, joint="curve")
-        row = TOP + height - 36 * (len(series) - k) - 10
-        draw.line([(LEFT + width - 560, row), (LEFT + width - 510, row)], fill=colour, width=7)
-        draw.text((LEFT + width - 498, row), name, fill="black", font=small, anchor="lm")
+        widest = max(draw.textlength(n, font=small) for n in series)
+        left = LEFT + 20 if legend == "left top" else LEFT + width - widest - 85
+        top = TOP + 60 if legend == "left top" else TOP + height - 36 * len(series) - 10
+        row = top + 36 * k
+        draw.line([(left, row), (left + 50, row)], fill=colour, width=7)
+        draw.text((left + 62, row), name, fill="black", font=small, anchor="lm")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
@@ -76,4 +82,4 @@ def _ticks(low: float, high: float) -> np.ndarray:
     ticks: np.ndarray = (
         np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
     )
-    return ticks
+    return ticks + 0.0  # no minus zero

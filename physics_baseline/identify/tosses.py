@@ -52,7 +52,9 @@ class Tosses:
 
     def starts(self, gravity: float = 9.81) -> Float[np.ndarray, "N 13"]:
         """First frames: velocities brought half a frame forward, spins in world axes."""
-        starts = self.states[np.cumsum(self.lengths) - self.lengths].copy()
+        starts: Float[np.ndarray, "N 13"] = self.states[
+            np.cumsum(self.lengths) - self.lengths
+        ].copy()
         starts[:, 9] -= 0.5 * self.dt * gravity
         turns = Rotation.from_quat(starts[:, 3:7], scalar_first=True)
         starts[:, 10:] = turns.apply(starts[:, 10:])
@@ -170,10 +172,10 @@ def toss_experiments(
     for start, length in zip(tosses.starts(g), tosses.lengths):
         seen = tosses.states[first : first + length]
         first += length
-        vectors = [tuple(float(x) for x in start[a:b]) for a, b in ((0, 3), (3, 7), (7, 10), (10, 13))]  # fmt: skip
+        x, y, z, a, b, c, d, u, v, w, p, q, r = (float(value) for value in start)
         cube = Box(
-            name="cube", size=(tosses.width,) * 3, position=vectors[0], quat=vectors[1],
-            velocity=vectors[2], angular_velocity=vectors[3], mass=0.37, material=material,
+            name="cube", size=(tosses.width,) * 3, position=(x, y, z), quat=(a, b, c, d),
+            velocity=(u, v, w), angular_velocity=(p, q, r), mass=0.37, material=material,
             inertia_factor=inertia_factor,
         )  # fmt: skip
         scene = SceneSpec(

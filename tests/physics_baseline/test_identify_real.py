@@ -125,6 +125,8 @@ def test_the_ball_is_foretold_to_a_centimetre_and_a_half(shared_data: Path) -> N
     assert bare.errors[-1] == pytest.approx(0.039, abs=0.002)
     assert aired.errors[-1] < 0.016
     assert aired.errors.mean() < 0.6 * bare.errors.mean()
+    found, (low, high) = ball.drag_of_flight(truth)
+    assert 0.2 < low < found.values[-1] < high < 1.0, "a ball's is about a half"
 
 
 def test_the_ball_is_foretold_from_pictures_alone(shared_data: Path) -> None:
