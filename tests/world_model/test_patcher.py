@@ -50,8 +50,12 @@ def make_model(seed: int) -> tuple[ByteModel, ByteGRU]:
 @given(text=TEXTS, more=TEXTS)
 @settings(max_examples=40, deadline=None)
 def test_patches_never_change_when_the_text_goes_on(rule: Rule, text: bytes, more: bytes) -> None:
+    """Nor does a byte itself decide whether it starts a patch: a decoder must know before."""
     short, long = patch_starts(text, rule), patch_starts(text + more, rule)
     np.testing.assert_array_equal(short, long[: len(text)])
+    for other in (b"\0", b" "):
+        changed = patch_starts(text + other + more, rule)
+        assert not more or changed[len(text)] == long[len(text)]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
@@ -85,7 +89,7 @@ def test_longest_patch_is_cut_and_counted_anew() -> None:
         b"gh ",
         b"ij",
     )
-    assert split_patches(b"a  b\n c", Whitespace()) == (b"a  ", b"b\n ", b"c")
+    assert split_patches(b"a  b\n c", Whitespace()) == (b"a ", b" b\n", b" c")
     assert split_patches(b"", Whitespace()) == ()
 
 

@@ -101,8 +101,9 @@ def patch_starts(text: bytes, rule: Rule, *, model: ByteModel | None = None) -> 
         return wanted
     if isinstance(rule, Whitespace):
         spaces = np.isin(np.frombuffer(text, np.uint8), list(SPACES))
-        # Runs of spaces stay together with the word before them.
-        wanted[1:] = spaces[:-1] & ~spaces[1:]
+        # In a run of spaces only the first ends a patch: whether another follows is not known yet.
+        wanted[1:] = spaces[:-1]
+        wanted[2:] &= ~spaces[:-2]
     else:
         entropy = (model or load_byte_model()).entropies(text)
         if isinstance(rule, GlobalThreshold):

@@ -89,7 +89,7 @@ def train_byte_model(out: str | Path, options: ByteTraining, *, progress: bool =
     from rich.progress import track
 
     torch.manual_seed(options.seed)
-    began = time.monotonic()
+    began, busy = time.monotonic(), time.process_time()
     text, held, about = build_corpus()
     model = ByteGRU(options.width, options.units)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, weight_decay=0.01)
@@ -111,8 +111,8 @@ def train_byte_model(out: str | Path, options: ByteTraining, *, progress: bool =
         "held_out_bits_per_byte": round(bits, 4),
     }  # fmt: skip
     write_tensors(Path(out), model.arrays(), header)
-    minutes = (time.monotonic() - began) / 60
-    print(json.dumps(header), f"{minutes:.1f} minutes", file=sys.stderr)
+    minutes, own = (time.monotonic() - began) / 60, (time.process_time() - busy) / 60
+    print(json.dumps(header), f"{minutes:.1f} minutes, {own:.1f} of processor", file=sys.stderr)
     return bits
 
 
