@@ -10,7 +10,10 @@ from torch import Tensor
 
 from clay4d.renderers.rasterization import rasterization
 from clay4d.scenes import Cameras, Gaussians, Scene
+from clay4d.scenes.splat_scene import SplatScene
 
+NEAR = 0.01
+"""Depth from which Gaussians are drawn where a scene does not say, metres."""
 PIXELS = 1 << 23
 """Pixels drawn by one call: bounds the memory of many cameras at one time."""
 
@@ -57,13 +60,16 @@ def render(
     (torch.Size([1, 6, 8, 3]), 2.0)
     """
     shade = _background(scene, background)
+    near = scene.near if isinstance(scene, SplatScene) else NEAR
     count, size = len(cameras), (cameras.height, cameras.width)
     images = torch.empty(count, *size, 3)
     alphas = torch.empty(count, *size, 1)
     depths = torch.empty(count, *size, 1) if depth else None
     for time, chosen in _groups(cameras):
         gaussians = scene if isinstance(scene, Gaussians) else scene.at(time)
-        colors, alpha = _draw(gaussians, cameras[chosen], shade, depth=depth, backend=backend)
+        colors, alpha = _draw(
+            gaussians, cameras[chosen], shade, depth=depth, backend=backend, near=near
+        )
         images[chosen], alphas[chosen] = colors[..., :3].cpu(), alpha.cpu()
         if depths is not None:
             depths[chosen] = colors[..., 3:].cpu()
@@ -97,7 +103,13 @@ def _groups(cameras: Cameras) -> list[tuple[float, Int[Tensor, " c"]]]:
 
 
 def _draw(
-    gaussians: Gaussians, cameras: Cameras, shade: Tensor, *, depth: bool, backend: str
+    gaussians: Gaussians,
+    cameras: Cameras,
+    shade: Tensor,
+    *,
+    depth: bool,
+    backend: str,
+    near: float,
 ) -> tuple[Tensor, Tensor]:
     """Colours (and expected depth) [c, H, W, 3 or 4] and alphas [c, H, W, 1]."""
     device = gaussians.means.device
@@ -105,6 +117,7 @@ def _draw(
         gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, gaussians.sh,
         cameras.viewmats.to(device), cameras.Ks.to(device), cameras.width, cameras.height,
         sh_degree=gaussians.sh_degree,
+        near_plane=near,
         backgrounds=shade.to(device).expand(len(cameras), 3),
         render_mode="RGB+ED" if depth else "RGB",
         backend=backend,

@@ -28,6 +28,8 @@ class SplatScene:
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     sh_degree: int | None = None
     """Degree up to which the harmonics are used; None for all."""
+    near: float = 0.01
+    """Cameras see no Gaussian whose centre is nearer than this along their axis, metres."""
 
     def at(self, time: float) -> Gaussians:
         """The Gaussians `time` seconds after the start; differentiable."""

@@ -12,11 +12,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from clay4d.scenes.motion import ControlNodes, HexPlane, Motion, Polynomial, Static
+from clay4d.scenes.motion import ControlNodes, HexPlane, Motion, Polynomial, RigidParts, Static
 from clay4d.scenes.splat_scene import SplatScene
 
 FORMAT = "clay4d-scene-1"
-MOTIONS: dict[str, Any] = {m.kind: m for m in (Static, ControlNodes, HexPlane, Polynomial)}
+MOTIONS: dict[str, Any] = {
+    m.kind: m for m in (Static, ControlNodes, HexPlane, Polynomial, RigidParts)
+}
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
@@ -88,7 +90,7 @@ def scene_header(scene: SplatScene) -> dict[str, Any]:
     return {
         "motion": scene.motion.kind, "options": scene.motion.options(),
         "duration": scene.duration, "background": list(scene.background),
-        "sh_degree": scene.sh_degree,
+        "sh_degree": scene.sh_degree, "near": scene.near,
     }  # fmt: skip
 
 
@@ -122,7 +124,7 @@ def scene_from(tensors: dict[str, Tensor], header: dict[str, Any]) -> SplatScene
     background = tuple(float(x) for x in header["background"])
     return SplatScene(
         raw, motion, float(header["duration"]), (background[0], background[1], background[2]),
-        header["sh_degree"],
+        header["sh_degree"], float(header.get("near", 0.01)),
     )  # fmt: skip
 
 

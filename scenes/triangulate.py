@@ -18,6 +18,7 @@ from torch import Tensor
 from clay4d.scenes.cameras import Cameras
 from clay4d.scenes.dataset import Views
 from clay4d.scenes.features import find_features, join_tracks, match
+from clay4d.scenes.fill import fill_empty
 from clay4d.scenes.hull import splat_depths, visual_hull
 from clay4d.scenes.stereo import dense_points, rank_neighbours, sociable, thin
 from clay4d.scenes.triangulation import (
@@ -93,7 +94,8 @@ def triangulate_points(
     """Points on the surfaces that the pictures of `views` show.
 
     Features of each picture are matched with its `neighbours` most alike cameras; `dense` stereo
-    fills bare surfaces (None: where features give fewer than 100 points a picture). Where fixed
+    fills bare surfaces (None: where features give fewer than 100 points a picture), and what is
+    still empty then gets guesses at the depth of what is near it in the picture. Where fixed
     cameras filmed a video, what stands still comes from each camera's median picture and, given
     masks, what moves from the silhouettes at `moments` times. At most `limit` still points are
     kept, and at most half as many of each moment.
@@ -118,6 +120,9 @@ def triangulate_points(
     maps: tuple[Cameras, NDArray[np.float32]] | None = None
     if len(xyz) and (dense or (dense is None and len(xyz) < FEW * len(shots.images))):
         xyz, maps = _dense(shots, xyz)
+        small = maps[0]
+        guesses = fill_empty(xyz, projections(small), small.height, small.width)
+        xyz = np.concatenate([xyz, guesses])
     if not len(xyz):
         raise ValueError(
             f"views got no point that {min(3, places)} of {len(shots.images)} pictures agree on; "

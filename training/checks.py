@@ -13,7 +13,11 @@ MANY = math.inf
 LIMITS = {
     "steps": (1, MANY),
     "checkpoint_every": (1, MANY),
+    "largest": (1e-6, MANY),
     "start.count": (1, MANY),
+    "start.limit": (1, MANY),
+    "start.moments": (1, MANY),
+    "start.opacity": (1e-3, 0.999),
     "motion.nodes": (1, MANY),
     "motion.neighbours": (1, MANY),
     "motion.width": (1, MANY),

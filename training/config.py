@@ -80,7 +80,13 @@ class Start:
     count: int = 20_000
     """Random points in the scene's box, where the data has no points of its own."""
     triangulate: bool = False
-    """Whether to triangulate points from the pictures."""
+    """Whether to triangulate points from the pictures, where the data has no points of its own."""
+    limit: int = 30_000
+    """Triangulated points that stand still, at the most."""
+    moments: int = 8
+    """Moments at which points that move are triangulated, given masks."""
+    opacity: float = 0.1
+    """Opacity of each Gaussian at the start."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +173,8 @@ class Losses:
     """Share of D-SSIM; the rest is L1."""
     exposure: bool = False
     """Whether each camera has a gain and an offset of its own for each colour."""
+    mask: float = 0.0
+    """Weight of the difference between the masks and what moves, where motion knows what does not."""
     random_background: bool = False
     """Whether pictures with alpha are trained on a new random background at each step."""
 
@@ -187,6 +195,11 @@ class TrainConfig:
     """What changes over the steps."""
     losses: Losses = field(default_factory=Losses)
     """Weights of the loss."""
+    near: float = 0.01
+    """Cameras see no Gaussian whose centre is nearer than this, metres; keeps walls that cameras are
+    built into out of pictures from new places."""
+    largest: float = 1e6
+    """Standard deviation that no Gaussian exceeds, metres."""
     steps: int = 30_000
     """Optimiser steps."""
     seed: int = 0

@@ -35,7 +35,7 @@ class Frames:
 
     def __init__(self, views: Views, *, seed: int, budget: int = BUDGET) -> None:
         self.views, self.seed, self.budget = views, seed, budget
-        self._kept: OrderedDict[tuple[int, float], Tensor] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, float, str], Tensor] = OrderedDict()
         self._bytes = 0
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
@@ -49,11 +49,28 @@ class Frames:
 
     def image(self, index: int, size: float) -> Float[Tensor, "H W 3"]:
         """Picture `index`, averaged down to `size` times its width and height."""
-        key = (index, size)
+        return self._resized(index, size, "image")
+
+    def mask(self, index: int, size: float) -> Float[Tensor, "H W"]:
+        """The mask of picture `index`, averaged down alike.
+
+        Raises:
+            ValueError: the picture has none.
+        """
+        return self._resized(index, size, "mask")[..., 0]
+
+    def _resized(self, index: int, size: float, what: str) -> Float[Tensor, "H W D"]:
+        key = (index, size, what)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        image = self.views[index].image
+        frame = self.views[index]
+        if what == "mask" and frame.mask is None:
+            raise ValueError(
+                f"{self.views.names[index]} got no mask; expected one for losses.mask or "
+                "losses.random_background. Add masks or turn these off."
+            )
+        image = frame.image if frame.mask is None or what == "image" else frame.mask[..., None]
         if size != 1:
             cameras = self.views.cameras.resized(size)
             shape = (cameras.height, cameras.width)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from clay4d.config import from_dict, load_config, save_config
@@ -26,6 +28,7 @@ from clay4d.training.checks import check_config
 from clay4d.training.config import TrainConfig
 from clay4d.training.memory import keep_freed_memory
 from clay4d.training.plan import plan_steps
+from clay4d.training.start import with_points
 from clay4d.training.trainer import Report, Trainer
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -79,13 +82,17 @@ def train(
     check_config(config)
     began = time.monotonic()
     dataset = load_dataset(data)
+    # A run killed before its first checkpoint begins again, and needs its points again.
+    resuming = resume and (out / CHECKPOINT).exists()
+    if not resuming:
+        dataset = with_points(dataset, config.start)
     if minutes is not None and steps is None and not resume:
-        config = plan_steps(config, dataset, seconds=60 * minutes)
+        config = plan_steps(config, dataset, seconds=60 * minutes - (time.monotonic() - began))
     with _nothing_left_of_a_failure(out):
         if not resume:
             save_config(out / "config.yaml", config, data=str(data))
-        trainer, spent = Trainer(config, dataset), 0.0
-        if resume and (out / CHECKPOINT).exists():
+        trainer, spent = Trainer(config, dataset, resuming=resuming), 0.0
+        if resuming:
             spent = load_checkpoint(out / CHECKPOINT, trainer)
         _loop(trainer, out, began - spent)
         save_scene(out / SCENE, trainer.scene)
@@ -128,7 +135,8 @@ def _loop(trainer: Trainer, out: Path, began: float) -> None:
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
         TimeRemainingColumn(), TextColumn("{task.fields[state]}"),
     )  # fmt: skip
-    with Progress(*columns, refresh_per_second=2) as progress:
+    watched, console = sys.stderr.isatty(), Console(stderr=True)
+    with Progress(*columns, refresh_per_second=2, console=console, disable=not watched) as progress:
         task = progress.add_task("training", total=config.steps, state="")
         recent: list[float] = []
         while trainer.step_done < config.steps:
@@ -140,8 +148,18 @@ def _loop(trainer: Trainer, out: Path, began: float) -> None:
                 _log(writer, report, float(np.mean(recent)))
             if report.step % config.checkpoint_every == 0 or report.step == config.steps:
                 save_checkpoint(out / CHECKPOINT, trainer, seconds=time.monotonic() - began)
+                if not watched:  # a log has no use for a bar that moves
+                    print(_line(config, report, state, time.monotonic() - began), file=sys.stderr)
                 _preview(trainer.scene, trainer.dataset, out / "previews", report.step)
     writer.close()
+
+
+def _line(config: TrainConfig, report: Report, state: str, seconds: float) -> str:
+    """Progress for a log file."""
+    left = seconds / report.step * (config.steps - report.step) / 60
+    return (
+        f"step {report.step}/{config.steps}, {state}, {seconds / 60:.1f} min, {left:.1f} min left"
+    )
 
 
 def _log(writer: Any, report: Report, psnr: float) -> None:

@@ -15,10 +15,9 @@ import torch
 from torch import Tensor
 
 from clay4d.renderers import rasterization
-from clay4d.scenes import Dataset, Gaussians
-from clay4d.scenes.initialise import random_points
+from clay4d.scenes import Dataset
 from clay4d.scenes.motion import ControlNodes, HexPlane, Motion, Polynomial, Static
-from clay4d.scenes.splat_scene import SplatScene, raw_from_gaussians
+from clay4d.scenes.splat_scene import SplatScene
 from clay4d.training import config as options
 from clay4d.training.adam import any_nonfinite
 from clay4d.training.config import DefaultDensity, McmcDensity, TrainConfig
@@ -26,7 +25,9 @@ from clay4d.training.density import CappedDefault, Mcmc
 from clay4d.training.exposure import Exposure
 from clay4d.training.frames import Frames, generator
 from clay4d.training.losses import photometric_loss
+from clay4d.training.masks import check_masks, colours_and_moves, mask_loss
 from clay4d.training.rates import Optimisers
+from clay4d.training.start import first_rows, with_points
 
 REFRESH_EVERY = 100
 """Steps between searches for the nodes that carry each Gaussian; new ones have their parent's."""
@@ -72,13 +73,23 @@ class Report:
 class Trainer:
     """A run's state and its step; the loop, files and clock are around it."""
 
-    def __init__(self, config: TrainConfig, dataset: Dataset) -> None:
+    def __init__(self, config: TrainConfig, dataset: Dataset, *, resuming: bool = False) -> None:
+        """A run at its first step; `resuming` says that a checkpoint brings the Gaussians."""
+        if not resuming:
+            dataset = with_points(dataset, config.start)
         self.config, self.dataset = config, dataset
         self.frames = Frames(dataset.train, seed=config.seed)
         self.size = float((dataset.bounds[1] - dataset.bounds[0]).max() / 2)
         self.extent = dataset.extent
         torch.manual_seed(config.seed)
         self.scene = self._first_scene()
+        if not resuming:
+            check_masks(config, self.scene.raw)
+        if config.losses.random_background and dataset.background is None:
+            raise ValueError(
+                "losses.random_background got true for pictures without transparency; expected "
+                "pictures with alpha and a background. Set it to false."
+            )
         exposed = config.losses.exposure
         self.camera_rows = {c: i for i, c in enumerate(sorted(set(dataset.train.camera_ids)))}
         self.exposure = Exposure(len(self.camera_rows)) if exposed else None
@@ -92,16 +103,16 @@ class Trainer:
 
     def _first_scene(self) -> SplatScene:
         config, dataset = self.config, self.dataset
-        points = dataset.points
-        if points is None:
-            points = random_points(dataset.bounds, config.start.count, seed=config.seed)
-        first = Gaussians.from_points(points[:, :3].contiguous(), points[:, 3:].contiguous())
-        raw = raw_from_gaussians(first, sh_degree=config.schedule.sh_degree)
         motion = build_motion(config.motion, self.size)
-        raw |= motion.rows(raw["means"])
+        raw = first_rows(dataset, config, motion)
         raw = {k: torch.nn.Parameter(v, v.is_floating_point()) for k, v in raw.items()}
         return SplatScene(
-            raw, motion, dataset.duration, dataset.background or (0.0, 0.0, 0.0), sh_degree=0
+            raw,
+            motion,
+            dataset.duration,
+            dataset.background or (0.0, 0.0, 0.0),
+            sh_degree=0,
+            near=config.near,
         )
 
     def _strategy(self) -> CappedDefault | Mcmc:
@@ -130,16 +141,23 @@ class Trainer:
         self._begin_moving()
         index = self.frames.index(self.step_done)
         size = self.picture_size()
-        target = self.frames.image(index, size)
+        background, target = self._background(), self.frames.image(index, size)
+        if self.config.losses.random_background:
+            change = background - torch.tensor(self.scene.background)
+            target = target + (1 - self.frames.mask(index, size))[..., None] * change
         cameras = self.dataset.train.cameras[index].resized(size)
         degree = int(self.progress / self.config.schedule.sh_every)
         self.scene.sh_degree = min(degree, self.config.schedule.sh_degree)
-        image, meta = self._draw(cameras, float(cameras.times[0]))
+        image, meta = self._draw(cameras, float(cameras.times[0]), background)
+        image, drawn_mask = image[..., :3], image[..., 3:]
         if self.exposure is not None:
             row = self.camera_rows[self.dataset.train.camera_ids[index]]
             image = self.exposure(image, row)
         loss = photometric_loss(image, target, ssim_weight=self.config.losses.ssim)
         total = self._regularised(loss)
+        if drawn_mask.shape[-1]:
+            mask = self.frames.mask(index, size)
+            total = total + self.config.losses.mask * mask_loss(drawn_mask[..., 0], mask)
         meta["means2d"].retain_grad()
         total.backward()
         with torch.no_grad():
@@ -149,20 +167,31 @@ class Trainer:
                 self._name_nonfinite()
             self._control(meta)
             self.optimisers.step(self.progress)
+            self.scene.raw["scales"].clamp_(max=math.log(self.config.largest))
         self.step_done += 1
         return Report(self.step_done, value, mse, len(self.scene))
 
-    def _draw(self, cameras: Any, time: float) -> tuple[Tensor, dict[str, Any]]:
+    def _background(self) -> Tensor:
+        """The data's background, or a new one for this step."""
+        if not self.config.losses.random_background:
+            return torch.tensor(self.scene.background)
+        return torch.rand(3, generator=generator(self.config.seed, 4, self.step_done))
+
+    def _draw(self, cameras: Any, time: float, background: Tensor) -> tuple[Tensor, dict[str, Any]]:
         if self.moving:
             g = self.scene.at(time)
         else:
             still = SplatScene(self.scene.raw, Static(), sh_degree=self.scene.sh_degree)
             g = still.at(0.0)
-        background = torch.tensor([self.scene.background])
+        background = background[None]
+        colors, degree = self.scene.raw["sh"], self.scene.sh_degree
+        if self.config.losses.mask > 0 and self.moving:
+            colors, degree = colours_and_moves(colors, self.scene.raw["moves"]), None
+            background = torch.cat([background, torch.zeros(1, 1)], 1)
         image, _, meta = rasterization(
-            g.means, g.quats, g.scales, g.opacities, self.scene.raw["sh"], cameras.viewmats,
-            cameras.Ks, cameras.width, cameras.height, sh_degree=self.scene.sh_degree,
-            packed=False, backgrounds=background,
+            g.means, g.quats, g.scales, g.opacities, colors, cameras.viewmats,
+            cameras.Ks, cameras.width, cameras.height, sh_degree=degree,
+            packed=False, backgrounds=background, near_plane=self.scene.near,
         )  # fmt: skip
         return image[0], meta
 
@@ -215,7 +244,7 @@ class Trainer:
     def replace_rows(self, raw: dict[str, Tensor]) -> None:
         """Put other Gaussians in the place of those there are, with no memory of how they moved."""
         for name, value in raw.items():
-            parameter = torch.nn.Parameter(value.clone(), self.scene.raw[name].requires_grad)
+            parameter = torch.nn.Parameter(value.clone(), value.is_floating_point())
             self.scene.raw[name] = parameter
             if name in self.optimisers.rows:
                 optimiser = self.optimisers.rows[name]

@@ -15,6 +15,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clay4d.scenes.motion.base import Moved, Raw
+from clay4d.scenes.motion.paths import Follow
+
+OVERLAP = 0.6
+"""Width of a span, in gaps between moments: halfway between two, each still has 0.7 of its presence."""
 
 
 class Polynomial:
@@ -22,7 +26,9 @@ class Polynomial:
 
     Rows added: `path` [N, B, 3], coefficients of the centre over the basis of `basis`, metres;
     `spin` [N, 4], change of the quaternion over the scene's time; and where `temporal_opacity`,
-    `moment` [N], the time of most presence, and `span` [N], the logarithm of its width.
+    `moment` [N], the time of most presence, and `span` [N], the logarithm of its width. `means` is
+    where a Gaussian is at its moment, or in the middle of the time if it has none. Where some stand
+    still, `moves` [N] is 1 for those that do not.
     """
 
     kind = "polynomial"
@@ -52,6 +58,25 @@ class Polynomial:
             rows["span"] = means.new_full((n,), math.log(4.0))
         return rows
 
+    def rows_at(self, means: Float[Tensor, "N 3"], times: Float[Tensor, " N"]) -> dict[str, Tensor]:
+        """Rows of points known at `times` (0 to 1) only; where NaN, they stand still for good.
+
+        Spans are such that points of one moment fade as those of the next appear.
+
+        >>> rows = Polynomial().rows_at(torch.zeros(2, 3), torch.tensor([0.5, float("nan")]))
+        >>> rows["moves"].tolist()
+        [1, 0]
+        """
+        rows = self.rows(means)
+        moves = ~times.isnan()
+        rows["moves"] = moves.to(torch.uint8)
+        moments = times[moves].unique()
+        if self.temporal_opacity and len(moments):
+            rows["moment"][moves] = times[moves]
+            gap = 1.0 / max(len(moments) - 1, 1)
+            rows["span"][moves] = math.log(OVERLAP * gap)
+        return rows
+
     def tensors(self) -> dict[str, Tensor]:
         """Nothing shared."""
         return {}
@@ -59,22 +84,16 @@ class Polynomial:
     def refresh(self, raw: Raw) -> None:
         """Nothing is derived."""
 
-    def basis(self, time: float) -> Float[Tensor, " B"]:
-        """Powers of the time from the middle, and sines and cosines less their value there."""
-        t = time - 0.5
-        powers = [t ** (k + 1) for k in range(self.degree)]
-        waves = []
-        for k in range(1, self.harmonics + 1):
-            angle = 2 * math.pi * k * t
-            waves += [math.sin(angle), math.cos(angle) - 1]
-        return torch.tensor(powers + waves)
-
     def move(self, raw: Raw, time: float) -> Moved:
         """Each Gaussian on its own path."""
-        means = raw["means"] + torch.einsum("nbd,b->nd", raw["path"], self.basis(time))
-        quats = raw["quats"] + raw["spin"] * (time - 0.5)
-        presence = None
-        if self.temporal_opacity:
-            away = (time - raw["moment"]) * torch.exp(-raw["span"])
-            presence = torch.exp(-0.5 * away.square())
-        return Moved(means, quats, presence)
+        means = raw["means"]
+        moment, span, moves = raw.get("moment"), raw.get("span"), raw.get("moves")
+        if moment is None or span is None:
+            moment, span = means.new_full((len(means),), 0.5), means.new_zeros(len(means))
+        if moves is None:
+            moves = torch.ones(len(means), dtype=torch.uint8)
+        moved, turned, presence = Follow.apply(
+            means, raw["quats"], raw["path"], raw["spin"], moment, span, moves,
+            time, self.degree, self.harmonics,
+        )  # fmt: skip
+        return Moved(moved, turned, presence if self.temporal_opacity else None)
