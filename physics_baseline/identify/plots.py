@@ -11,8 +11,19 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999")
-"""Told apart by the colour-blind too (Okabe and Ito 2008)."""
+COLOURS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#56b4e9",
+    "#e69f00",
+    "#000000",
+    "#999999",
+    "#7b3294",
+    "#a6761d",
+)
+"""The first eight are told apart by the colour-blind too (Okabe and Ito 2008)."""
 SIZE, LEFT, RIGHT, TOP, BOTTOM = (1400, 820), 110, 40, 70, 100
 
 
