@@ -78,6 +78,7 @@ def tidy(values: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def make_body(thing: Thing, k: int, copy: Copy) -> Body:
+    """Copy `k` of a thing as the body it is in the scene."""
     colour = n.COLOURS[thing.colours[k % len(thing.colours)]]
     material = thing.material
     if len(thing.colours) > 1:
@@ -158,6 +159,7 @@ def followed_bodies(said: Sentences, story: Story) -> dict[int, str]:
 
 
 def make_joints(layout: Layout) -> tuple[Joint, ...]:
+    """Sockets and ropes of what hangs."""
     joints: list[Joint] = []
     for k, (thing, copy, anchor, kind) in enumerate(layout.anchors):
         child, name = thing.names[copy], f"{'pivot' if kind == 'socket' else 'rope'}-{k + 1}"
@@ -172,6 +174,7 @@ def make_joints(layout: Layout) -> tuple[Joint, ...]:
 
 
 def make_fields(said: Sentences, story: Story, gravity: float) -> tuple[ForceField, ...]:
+    """Gravity and what the prompt says of air and wind; flutter brings a wind."""
     fields: list[ForceField] = [Gravity(acceleration=(0.0, 0.0, -gravity))] if gravity else []
     drag = [value for kind, value, _ in said.worlds if kind == "drag"]
     winds = [Wind(velocity=tidy(tuple(w.speed * c for c in w.towards))) for w in said.winds]  # type: ignore[arg-type]
@@ -184,6 +187,7 @@ def make_fields(said: Sentences, story: Story, gravity: float) -> tuple[ForceFie
 
 
 def make_floor(said: Sentences, gravity: float) -> Floor | None:
+    """The floor as the prompt has it; None in space or where it is told away."""
     gone = any(kind == "floor" for kind, _, _ in said.worlds)
     if gone or any(text in ("in space", "in outer space") for _, _, text in said.worlds):
         return None
@@ -208,6 +212,7 @@ def make_floor(said: Sentences, gravity: float) -> Floor | None:
 
 
 def make_events(story: Story, bodies: dict[str, Body]) -> tuple[Event, ...]:
+    """Releases, pushes that topple, and blows, in the order of the story."""
     events: list[Event] = []
     for thing, path in story.paths:
         if path.kind == "hold" and path.release is not None:
