@@ -16,9 +16,11 @@ LAYERS = {
     "renderers": 1,
     "training": 2,
     "physics_baseline": 3,
-    "world_model": 3,
-    "benchmark": 4,
+    "world_model": 4,
+    "benchmark": 5,
 }
+"""The world model comes after the physics baseline because its worlds are `SceneSpec`s, simulated by
+an engine; models and generation use neither."""
 ENTRIES = {"cli", "demo", "demo_page", "__init__", "__main__"}
 """The top: they may use everything."""
 LINES = 400
@@ -74,7 +76,7 @@ def test_imports_go_one_way(path: Path) -> None:
     ("layer", "target", "may"),
     [
         ("training", "scenes", True), ("scenes", "renderers", False), ("renderers", "cli", False),
-        ("physics_baseline", "world_model", False), ("config", "scenes", False), ("cli", "benchmark", True),
+        ("physics_baseline", "world_model", False), ("world_model", "physics_baseline", True), ("config", "scenes", False), ("cli", "benchmark", True),
     ],
 )  # fmt: skip
 def test_the_rule_itself(layer: str, target: str, may: bool) -> None:
