@@ -12,11 +12,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from clay4d.scenes.motion import ControlNodes, HexPlane, Motion, Polynomial, Static
+from clay4d.scenes.motion import ControlNodes, HexPlane, Motion, Polynomial, RigidPaths, Static
 from clay4d.scenes.splat_scene import SplatScene
 
 FORMAT = "clay4d-scene-1"
-MOTIONS: dict[str, Any] = {m.kind: m for m in (Static, ControlNodes, HexPlane, Polynomial)}
+MOTIONS: dict[str, Any] = {
+    m.kind: m for m in (Static, ControlNodes, HexPlane, Polynomial, RigidPaths)
+}
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
