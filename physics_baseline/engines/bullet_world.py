@@ -46,6 +46,7 @@ class BulletWorld:
         self.forces = scene_forces(scene, self.bodies)
         self.properties = [mass_properties(b) for b in self.bodies]
         self.axes = [p.principal() for p in self.properties]
+        self.unturns = [conjugate(_quat(axes)) for _, axes in self.axes]
         self.released: set[str] = set()
         self.moving = {b.name for b in self.bodies if b.motion == "free"}
         self.work = 0.0
@@ -131,7 +132,7 @@ class BulletWorld:
     def pose(self, i: int) -> tuple[Any, Any]:
         """Position of the origin and quaternion wxyz."""
         place, q = self.api.getBasePositionAndOrientation(self.ids[i], physicsClientId=self.client)
-        quat = product((q[3], *q[:3]), conjugate(_quat(self.axes[i][1])))
+        quat = product((q[3], *q[:3]), self.unturns[i])
         return np.array(place) - rotation(quat) @ self.properties[i].centre, quat
 
     def state(self) -> tuple[Any, Any, Any, Any]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from clay4d.training.config import TrainConfig
     from clay4d.training.evaluate import evaluate
     from clay4d.training.run import load_run, train
+    from clay4d.world_model.worlds.make import make_worlds
 
 # Threads that wait for work sleep. GNU OpenMP lets them spin, and where other processes want the cores
 # a parallel region then takes 20 ms instead of 0.01 (2 cores, 8 busy processes). Read when OpenMP is
@@ -42,6 +43,7 @@ __all__ = [
     "load",
     "load_dataset",
     "load_run",
+    "make_worlds",
     "rasterization",
     "render",
     "render_video",
@@ -62,6 +64,7 @@ _HOMES = {
     "load": "scenes.store.load_scene",
     "load_dataset": "scenes.loaders.load_dataset",
     "load_run": "training.run.load_run",
+    "make_worlds": "world_model.worlds.make.make_worlds",
     "rasterization": "renderers.rasterization",
     "render": "renderers.render",
     "render_video": "renderers.video.render_video",

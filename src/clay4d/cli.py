@@ -114,11 +114,40 @@ def demo(*, out: Path = Path("demo"), minutes: float | None = None, seed: int = 
     run_demo(out, minutes=minutes, seed=seed)
 
 
+def make_worlds(
+    preset: tyro.conf.Positional[str],
+    *,
+    out: Path,
+    count: int,
+    seed: int = 0,
+    workers: int = 1,
+) -> None:
+    """Make worlds to train on: small simulated scenes with pictures, words and hidden physics.
+
+    Args:
+        preset: standard, medium (96×96), sharp (128×128), plain (nothing hidden), or a YAML file.
+        out: folder of the set; a set that was stopped goes on.
+        count: how many worlds, of all splits together.
+        seed: the same seed gives the same worlds.
+        workers: processes side by side; they change nothing but the time.
+    """
+    from clay4d.world_model.worlds import make, open_worlds
+
+    progress = sys.stderr.isatty()
+    make.make_worlds(preset, out, count=count, seed=seed, workers=workers, progress=progress)
+    from clay4d.world_model.worlds.sheet import write_sheet
+
+    write_sheet(out / "sheet.png", open_worlds(out)[:12])
+    shares = ", ".join(f"{n} {split}" for split, n in make.count_splits(out).items() if n)
+    print(f"{out}: {count} worlds ({shares}). Look at {out / 'sheet.png'}.")
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
     "train": train,
     "evaluate": evaluate,
     "render": render,
+    "make-worlds": make_worlds,
 }
 
 
