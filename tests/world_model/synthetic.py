@@ -41,7 +41,9 @@ def cameras(size: int) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(views).astype(np.float32), np.repeat(K[None], CAMERAS, 0).astype(np.float32)
 
 
-def flights(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, list[tuple[float, int]]]:
+def flights(
+    count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, list[tuple[float, int]]]:
     """Positions and velocities [T, B, 3], and when which ball hits the floor."""
     p = rng.uniform([-0.8, -0.8, 0.5], [0.8, 0.8, 1.2], (count, 3))
     v = rng.uniform([-0.7, -0.7, -0.5], [0.7, 0.7, 1.0], (count, 3))
@@ -67,9 +69,7 @@ def draw(places: np.ndarray, colours: list[str], size: int) -> tuple[np.ndarray,
     frames, count = places.shape[:2]
     x, y = np.meshgrid(np.linspace(-2, 2, 9), np.linspace(-2, 2, 9))
     floor = torch.from_numpy(np.stack([x.ravel(), y.ravel(), 0 * x.ravel()], 1)).float()
-    means = torch.cat(
-        [torch.from_numpy(places).float(), floor.expand(frames, -1, -1)], 1
-    )
+    means = torch.cat([torch.from_numpy(places).float(), floor.expand(frames, -1, -1)], 1)
     n = means.shape[1]
     scales = torch.full((n, 3), RADIUS * 0.6)
     scales[count:] = torch.tensor([0.35, 0.35, 0.01])
@@ -119,8 +119,7 @@ def make_world(number: int, *, size: int = 32, split: Split = "train") -> World:
 def write_worlds(folder: Path, count: int, *, size: int = 32, held: int = 4) -> Path:
     """A set on disk: the last `held` worlds are for validation."""
     worlds = [
-        make_world(k, size=size, split="train" if k < count - held else "val")
-        for k in range(count)
+        make_world(k, size=size, split="train" if k < count - held else "val") for k in range(count)
     ]
     entries = [
         write_shard(folder, i, worlds[start : start + 32])

@@ -23,7 +23,7 @@ class DecoderSize:
 
     gaussians: int = 32
     """Of each object."""
-    stage: int = 81
+    stage: int = 196
     """Of what is no object, a square number: a grid on the floor."""
     hidden: int = 128
     reach: float = 4.0
@@ -81,9 +81,7 @@ class GaussianDecoder(nn.Module):
             torch.sigmoid(part[..., 11:14]),
         )
 
-    def stage(
-        self, code: Float[Tensor, "N S"]
-    ) -> tuple[Splats, Float[Tensor, "N 3"]]:
+    def stage(self, code: Float[Tensor, "N S"]) -> tuple[Splats, Float[Tensor, "N 3"]]:
         """Gaussians of the floor, and the colour behind everything."""
         told = self.floor(code)
         part = told[:, 3:].unflatten(-1, (-1, 10))

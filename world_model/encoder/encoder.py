@@ -58,11 +58,15 @@ class Encoder(nn.Module):
         self.embed = nn.Conv2d(3, wide, PATCH, stride=PATCH)
         self.lines = nn.Linear(6, wide)
         self.mix = nn.ModuleList(nn.Conv2d(wide, wide, 3, padding=1) for _ in range(2))
-        self.view = nn.Sequential(nn.Linear(wide + STATS + GEOMETRY, wide), nn.GELU(), nn.Linear(wide, wide))
+        self.view = nn.Sequential(
+            nn.Linear(wide + STATS + GEOMETRY, wide), nn.GELU(), nn.Linear(wide, wide)
+        )
         self.geometry = nn.Sequential(nn.Linear(2 * wide, wide), nn.GELU(), nn.Linear(wide, 5))
         self.turn = nn.Sequential(nn.Linear(2 * wide, wide), nn.GELU(), nn.Linear(wide, 4))
         self.look = nn.Sequential(nn.Linear(wide, wide), nn.GELU(), nn.Linear(wide, size.looks))
-        self.ground = nn.Sequential(nn.Linear(wide + 3, wide), nn.GELU(), nn.Linear(wide, size.stage))
+        self.ground = nn.Sequential(
+            nn.Linear(wide + 3, wide), nn.GELU(), nn.Linear(wide, size.stage)
+        )
         for last in (self.geometry[-1], self.turn[-1]):
             nn.init.normal_(last.weight, std=1e-3)  # type: ignore[arg-type]
             nn.init.zeros_(last.bias)  # type: ignore[arg-type]
