@@ -49,7 +49,8 @@ class Slots:
     """N worlds of at most B objects at T moments."""
 
     looks: Float[Tensor, "N B A"]
-    """Shape and colours of each object; the first number is the logarithm of its radius in metres."""
+    """Shape and colours of each object: logarithm of its radius in metres, logits of its mean colour,
+    then what is learned."""
     stage: Float[Tensor, "N S"]
     """What is no object: floor, background."""
     positions: Float[Tensor, "N T B 3"]

@@ -78,7 +78,7 @@ class GaussianDecoder(nn.Module):
             normalise(part[..., 3:7] + torch.tensor([1.0, 0, 0, 0])),
             radius * stretch.mean(-1, keepdim=True) * spread * (part[..., 7:10].clamp(-3, 2)).exp(),
             torch.sigmoid(part[..., 10] + 1.0),
-            torch.sigmoid(part[..., 11:14]),
+            torch.sigmoid(part[..., 11:14] + flat[:, None, 1:4]),
         )
 
     def stage(self, code: Float[Tensor, "N S"]) -> tuple[Splats, Float[Tensor, "N 3"]]:

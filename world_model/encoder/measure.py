@@ -23,6 +23,8 @@ class Measured:
     """Mean pixel of the mask."""
     radii: Float[Tensor, "N T C B"]
     """Radius of the circle with the mask's area, as a tangent: pixels by focal length."""
+    colours: Float[Tensor, "N T C B 3"]
+    """Mean colour under the mask."""
     stats: Float[Tensor, "N T C B 12"]
     """For the network: all of the above and second moments, mean colour, contact with the border."""
 
@@ -61,7 +63,7 @@ def measure(frames: PosedFrames, *, objects: int) -> Measured:
         ],
         -1,
     )  # fmt: skip
-    return Measured(visible, mean, radii, stats)
+    return Measured(visible, mean, radii, colour * share, stats)
 
 
 def _border(height: int, width: int) -> Float[Tensor, " P"]:

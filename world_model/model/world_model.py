@@ -124,13 +124,13 @@ class WorldModel(nn.Module):
             mind = think(self.dynamics.begin(prompts), 0.0)
             births = self.dynamics.start(mind, self.config.encoder.objects)
             slots = self._born(births, draws, temperature)
-            first, shown = _whole(slots, k), k
+            first, shown = whole_segment(slots, k), k
         else:
             shown = context.positions.shape[1]
             if not 1 <= shown <= k:
                 raise ValueError(f"context got {shown} moments; expected 1 to {k}.")
             mind = self.dynamics.begin(prompts, context.stage)
-            slots, first = context, _whole(context, k)
+            slots, first = context, whole_segment(context, k)
         mind = self.dynamics.read(mind, first, slots.looks, slots.present, 0)
         places, turns = [first.positions[:, k - shown :]], [first.quats[:, k - shown :]]
         index = 0
@@ -181,7 +181,7 @@ def draw_modes(chances: Float[Tensor, "N M"], draws: torch.Generator, temperatur
     return (chances / temperature + noise).argmax(1)
 
 
-def _whole(slots: Slots, count: int) -> Segment:
+def whole_segment(slots: Slots, count: int) -> Segment:
     """A segment of `count` frames that ends with the slots' last; missing ones are marked."""
     shown = slots.positions.shape[1]
     lead = count - shown

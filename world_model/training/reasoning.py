@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -87,7 +88,7 @@ class ReasoningStage:
         segment = lesson.context
         mind = dynamics.read(mind, segment, lesson.looks, lesson.present, 0)
         moments = lesson.whole.positions.shape[1]
-        off, straight, count = [], [], 0
+        off, count = [], 0
         for index in range(moments // size - 1):
             now = slice(size * (index + 1), size * (index + 2))
             mind, events = self._think(mind, lesson, index + 1)
@@ -176,7 +177,7 @@ class ReasoningStage:
                     count=lesson.thoughts,
                 )
             )  # fmt: skip
-        written = torch.tensor(codes)
+        written = torch.from_numpy(np.stack(codes))
         reasoner = self.model.dynamics.reasoner
         latent = min(lesson.latent, lesson.thoughts)
         if reasoner.writes:

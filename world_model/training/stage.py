@@ -81,9 +81,10 @@ class Run:
         for group in self.adam.param_groups:
             group["lr"] = rate(self.stage, self.done)
         said = self.stage.losses(self.done)
-        if not math.isfinite(float(said["loss"])):
+        value = said["loss"].item()
+        if not math.isfinite(value):
             raise FloatingPointError(
-                f"loss got {float(said['loss'])} at step {self.done} of {self.stage.name}; expected "
+                f"loss got {value} at step {self.done} of {self.stage.name}; expected "
                 "a number. Resume from the last checkpoint with a lower rate."
             )
         self.adam.zero_grad()
@@ -91,7 +92,7 @@ class Run:
         torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
         self.adam.step()
         self.done += 1
-        return {k: float(v) for k, v in said.items()}
+        return {k: v.item() for k, v in said.items()}
 
     def save(self, path: Path) -> None:
         """Write parameters, Adam's averages and the step, whole or not at all."""
