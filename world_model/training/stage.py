@@ -156,14 +156,15 @@ def run_stage(stage: Stage, out: Path, *, every: int, resume: bool = False) -> N
         recent: list[dict[str, float]] = []
         while run.done < stage.steps:
             recent.append(run.step())
-            if run.done % LOG_EVERY == 0 or run.done == stage.steps:
+            saves = run.done % every == 0 or run.done == stage.steps
+            if run.done % LOG_EVERY == 0 or saves:
                 means = _means(recent)
                 recent = []
                 for name, value in means.items():
                     writer.add_scalar(f"{stage.name}/{name}", value, run.done)
                 said = ", ".join(f"{k} {v:.3g}" for k, v in means.items())
                 progress.update(task, completed=run.done, state=said)
-            if run.done % every == 0 or run.done == stage.steps:
+            if saves:
                 run.seconds = time.monotonic() - began
                 run.save(checkpoint)
                 stage.preview(out / "previews", run.done)
