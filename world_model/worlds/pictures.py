@@ -15,24 +15,16 @@ from jaxtyping import Float, UInt8
 
 from clay4d.physics_baseline.engines.trajectory import Trajectory
 from clay4d.physics_baseline.spec import FixedCamera, SceneSpec
+from clay4d.world_model.worlds.shading import MAP, REACH, SUN, shade_picture
 from clay4d.world_model.worlds.shapes import shape_mesh
 
 NEAR, FAR = 0.2, 30.0
 """Depths that can be drawn, metres."""
 AMBIENT, DIFFUSE, SPECULAR = 0.6, 0.45, 0.1
-SHADE = 0.62
-"""Brightness of what the sun does not reach."""
-SUN, REACH, MAP = 40.0, 2.0, 192
-"""Distance of the sun, half the width of its depth map, metres, and the map's pixels."""
-BIAS, OWN = 0.03, 0.25
-"""Metres of depth that do not count as shadow, on the floor and on bodies, whose own side turned away
-from the sun is dark already."""
 FADE = (3.0, 7.0)
 """Distances from the middle over which the floor becomes the background, metres."""
 TILE = 0.4
 """Edge of the floor's checks, metres."""
-LEAST = 0.5
-"""Share of a pixel's samples that must be objects for its mask to be one."""
 
 
 def camera_matrices(camera: FixedCamera) -> tuple[Float[np.ndarray, "4 4"], Float[np.ndarray, "3 3"]]:  # fmt: skip
@@ -122,27 +114,14 @@ class _Stage:
 
     def _picture(self, view: _View, shadow: Any) -> tuple[Any, Any]:
         rgb, depth, ids = self._shot(view.gl, view.projection, view.width, view.height)
-        ids = self.ids[ids]
-        solid = ids > 0
-        z = np.where(solid, _metres(depth, NEAR, FAR), view.floor_depth)
-        lit = self._lit(view, z, solid, shadow)
-        colour = np.where(solid[..., None], rgb / 255.0, view.floor)
-        fade = np.where(solid, 0.0, view.fade)[..., None]
-        colour = colour * np.where(lit, 1.0, SHADE)[..., None] * (1 - fade) + self.background * fade
-        k, h, w = self.more, view.height // self.more, view.width // self.more
-        mean = colour.reshape(h, k, w, k, 3).mean((1, 3))
-        picture = np.clip(np.rint(255 * mean), 0, 255).astype(np.uint8)
-        return picture, _majority(ids.reshape(h, k, w, k).transpose(0, 2, 1, 3).reshape(h, w, -1))
-
-    def _lit(self, view: _View, z: Any, solid: Any, shadow: Any) -> Any:
-        points = view.eye + view.rays * np.minimum(z, 50.0)[..., None]
-        seen = points @ self.sun_view[:3, :3].T + self.sun_view[:3, 3]
-        scale = SUN / REACH / seen[..., 2]
-        column = np.floor((seen[..., 0] * scale + 1) * MAP / 2).astype(int)
-        row = np.floor((seen[..., 1] * scale + 1) * MAP / 2).astype(int)
-        inside = (column >= 0) & (column < MAP) & (row >= 0) & (row < MAP)
-        met = shadow[np.clip(row, 0, MAP - 1), np.clip(column, 0, MAP - 1)]
-        return ~inside | (seen[..., 2] < met + np.where(solid, OWN, BIAS))
+        picture = np.empty((view.height // self.more, view.width // self.more, 3), np.uint8)
+        mask = np.empty(picture.shape[:2], np.uint8)
+        shade_picture(
+            rgb, _metres(depth, NEAR, FAR), self.ids[ids], view.rays, view.eye, view.floor,
+            view.floor_depth, view.fade, self.background, self.sun_view[:3], shadow, self.more,
+            picture, mask,
+        )  # fmt: skip
+        return picture, mask
 
 
 class _View:
@@ -192,12 +171,3 @@ def _projection(fx: float, fy: float, width: int, height: int, near: float, far:
 def _metres(depth: Any, near: float, far: float) -> Any:
     """Distance along the view's axis of a depth in OpenGL's buffer."""
     return far * near / (far - (far - near) * depth)
-
-
-def _majority(samples: Any) -> Any:
-    """The id that most samples of each pixel show; the lowest of equals, 0 below `LEAST` objects."""
-    votes = (samples[..., :, None] == samples[..., None, :]).sum(-1)
-    votes = np.where(samples > 0, votes, 0)
-    best = np.where(votes == votes.max(-1, keepdims=True), samples, 255).min(-1)
-    some = (samples > 0).mean(-1) >= LEAST
-    return np.where(some, best, 0).astype(np.uint8)

@@ -22,7 +22,7 @@ from clay4d.physics_baseline.spec import (
     body_mass,
 )
 from clay4d.world_model.worlds.format import Hidden, HiddenKind, Split, WorldObject
-from clay4d.world_model.worlds.layout import DIRECTIONS, Act, Kind, Placed, Stage
+from clay4d.world_model.worlds.layout import DIRECTIONS, Act, Crowded, Kind, Placed, Stage
 from clay4d.world_model.worlds.settings import WorldsConfig
 from clay4d.world_model.worlds.things import (
     FIXTURES,
@@ -75,6 +75,8 @@ def draw_story(
     for k in range(count, len(things)):
         stage.add_fixture(k, things[k])
     acts = _draw_acts(rng, things, count)
+    if split == "ood-speed" and not any(a.kind in ("roll", "slide", "throw") for a in acts):
+        raise Crowded("nothing that goes fast was drawn")
     for k in sorted(range(count), key=lambda k: (acts[k].kind != "rest", acts[k].aim is not None, k)):  # fmt: skip
         stage.add(k, things[k], acts[k])
     placed = tuple(stage.placed[k] for k in range(len(things)))
