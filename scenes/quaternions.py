@@ -50,7 +50,8 @@ def rotate(q: Float[Tensor, "*batch 4"], v: Float[Tensor, "*batch 3"]) -> Float[
     """
     w, axis = q[..., :1], q[..., 1:].expand_as(v)
     across = 2 * torch.linalg.cross(axis, v, dim=-1)
-    return v + w * across + torch.linalg.cross(axis, across, dim=-1)
+    turned: Tensor = v + w * across + torch.linalg.cross(axis, across, dim=-1)
+    return turned
 
 
 def from_rotation_vector(v: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 4"]:

@@ -49,6 +49,9 @@ class GaussianDecoder(nn.Module):
     torch.Size([6, 4, 3])
     """
 
+    sphere: Tensor
+    grid: Tensor
+
     def __init__(self, size: DecoderSize, *, looks: int, stage: int) -> None:
         super().__init__()
         self.size = size
@@ -121,7 +124,8 @@ def place(
     n, t, b = positions.shape[:3]
 
     def spread(x: Tensor) -> Tensor:
-        return x.unflatten(0, (n, 1, b)).expand(n, t, b, *x.shape[1:])
+        one: Tensor = x.unflatten(0, (n, 1, b))
+        return one.expand(n, t, b, *x.shape[1:])
 
     turn = quats[:, :, :, None].expand(-1, -1, -1, shape.means.shape[1], -1)
     means = rotate(turn, spread(shape.means)) + positions[:, :, :, None]

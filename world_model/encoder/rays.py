@@ -28,7 +28,8 @@ def pixel_rays(
     flat = (pixels - Ks[..., None, :2, 2]) / focal
     local = torch.cat([flat, torch.ones_like(flat[..., :1])], -1)
     world = local @ viewmats[..., :3, :3]
-    return world / world.norm(dim=-1, keepdim=True)
+    directions: Tensor = world / world.norm(dim=-1, keepdim=True)
+    return directions
 
 
 def plucker(

@@ -47,6 +47,10 @@ class DynamicsSize:
 class Dynamics(nn.Module):
     """Everything between slots and slots."""
 
+    looks_mean: Tensor
+    looks_scale: Tensor
+    stage_mean: Tensor
+
     def __init__(
         self,
         size: DynamicsSize,

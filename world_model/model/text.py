@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from clay4d.world_model.patcher import GlobalThreshold, Monotonic, Rule, patch_starts
 from clay4d.world_model.reasoners.transformer import positions
 
 Patcher = Callable[[bytes], Sequence[int]]
@@ -23,6 +26,34 @@ def whitespace_patches(text: bytes) -> list[int]:
     [0, 1, 5]
     """
     return sorted({0, *(m.start() for m in re.finditer(rb"\s+(?=\S)", text))}) if text else []
+
+
+def entropy_patches(text: bytes) -> list[int]:
+    """A patch from each byte on whose entropy, to the byte model, is above the paper's threshold.
+
+    >>> entropy_patches(b"a red ball")[0]
+    0
+    """
+    return _cut(text, GlobalThreshold())
+
+
+def monotonic_patches(text: bytes) -> list[int]:
+    """A patch from each byte on at which the entropy rises."""
+    return _cut(text, Monotonic())
+
+
+PATCHERS: dict[str, Patcher] = {
+    "entropy": entropy_patches, "monotonic": monotonic_patches, "whitespace": whitespace_patches,
+}  # fmt: skip
+
+
+@lru_cache(maxsize=1 << 16)
+def _starts(text: bytes, rule: Rule) -> tuple[int, ...]:
+    return tuple(np.nonzero(patch_starts(text, rule))[0].tolist())
+
+
+def _cut(text: bytes, rule: Rule) -> list[int]:
+    return list(_starts(text, rule)) if text else []
 
 
 def words_of(prompt: str) -> list[str]:

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from clay4d.config import from_dict, to_dict
 from clay4d.scenes.store import read_tensors, write_tensors
 from clay4d.world_model.decoders import GaussianDecoder
+from clay4d.world_model.decoders.radiance_field import FieldDecoder
 from clay4d.world_model.encoder import Encoder
 from clay4d.world_model.model.dynamics import Dynamics, DynamicsSize, Segment
 from clay4d.world_model.model.heads import Births
+from clay4d.world_model.model.text import PATCHERS
 from clay4d.world_model.reasoners import Disturbance, Thoughts
 from clay4d.world_model.reasoners.thinker import Mind
 from clay4d.world_model.script import EventCodec
@@ -49,11 +51,15 @@ class WorldModel(nn.Module):
         self.encoder = Encoder(config.encoder)
         sizes = {"looks": config.encoder.looks, "stage": config.encoder.stage}
         self.decoder = GaussianDecoder(config.decoder, **sizes)
+        self.field = FieldDecoder(config.fields.size, looks=config.encoder.looks)
         size = DynamicsSize(
             config.reasoning.size, objects=config.encoder.objects, modes=config.reasoning.modes,
             segment=config.reasoning.segment, **sizes,
         )  # fmt: skip
-        self.dynamics = Dynamics(size, config.reasoning.kind, codec.sizes(config.encoder.objects))
+        self.dynamics = Dynamics(
+            size, config.reasoning.kind, codec.sizes(config.encoder.objects),
+            patcher=PATCHERS[config.reasoning.patches],
+        )  # fmt: skip
 
     def save(self, path: Path, **notes: Any) -> None:
         """Write the model to one safetensors file, with its config and `notes` in the header."""

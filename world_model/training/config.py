@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from clay4d.world_model.decoders.gaussians import DecoderSize
+from clay4d.world_model.decoders.radiance_field import FieldSize
 from clay4d.world_model.encoder.encoder import EncoderSize
 from clay4d.world_model.reasoners.transformer import Size
 
@@ -40,6 +41,8 @@ class ReasoningConfig:
     steps: int = 1500
     batch: int = 32
     lr: float = 1e-3
+    patches: Literal["entropy", "monotonic", "whitespace"] = "entropy"
+    """Where the prompt's bytes are cut into patches."""
     segment: int = 6
     """Frames that one answer gives; also the most that are read as context."""
     modes: int = 6
@@ -65,6 +68,18 @@ class TuneConfig:
 
 
 @dataclass(frozen=True)
+class FieldConfig:
+    """Radiance fields of objects, beside the Gaussians."""
+
+    size: FieldSize = field(default_factory=FieldSize)
+    steps: int = 0
+    batch: int = 4
+    rays: int = 128
+    """Of each picture."""
+    lr: float = 2e-3
+
+
+@dataclass(frozen=True)
 class WorldModelConfig:
     """Train a world model on worlds that `make-worlds` made."""
 
@@ -73,6 +88,7 @@ class WorldModelConfig:
     perception: PerceptionConfig = field(default_factory=PerceptionConfig)
     reasoning: ReasoningConfig = field(default_factory=ReasoningConfig)
     tune: TuneConfig = field(default_factory=TuneConfig)
+    fields: FieldConfig = field(default_factory=FieldConfig)
     seed: int = 0
     """Seed of everything that is drawn."""
     checkpoint_every: int = 250
@@ -81,7 +97,7 @@ class WorldModelConfig:
     def __post_init__(self) -> None:
         for name, value in (
             ("perception.steps", self.perception.steps), ("reasoning.steps", self.reasoning.steps),
-            ("tune.steps", self.tune.steps), ("seed", self.seed),
+            ("tune.steps", self.tune.steps), ("fields.steps", self.fields.steps), ("seed", self.seed),
         ):  # fmt: skip
             if value < 0:
                 raise ValueError(f"{name} got {value}; expected 0 or more.")
@@ -89,7 +105,7 @@ class WorldModelConfig:
             ("perception.batch", self.perception.batch), ("perception.frames", self.perception.frames),
             ("perception.drawn", self.perception.drawn), ("reasoning.batch", self.reasoning.batch),
             ("reasoning.segment", self.reasoning.segment), ("reasoning.modes", self.reasoning.modes),
-            ("tune.batch", self.tune.batch), ("checkpoint_every", self.checkpoint_every),
+            ("tune.batch", self.tune.batch), ("fields.batch", self.fields.batch), ("checkpoint_every", self.checkpoint_every),
         ):  # fmt: skip
             if value < 1:
                 raise ValueError(f"{name} got {value}; expected at least 1.")

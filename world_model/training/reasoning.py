@@ -79,10 +79,11 @@ class ReasoningStage:
         """One batch: segments in turn, each after the model's own last one."""
         lesson = self.lesson(step)
         dynamics, size = self.model.dynamics, self.config.segment
-        total, event_loss, said = torch.zeros(()), torch.zeros(()), {}
+        total, written = torch.zeros(()), torch.zeros(())
+        said: dict[str, Tensor] = {}
         mind = dynamics.begin(lesson.prompts, None if lesson.blind else lesson.whole.stage)
         if lesson.blind:
-            mind, event_loss = self._think(mind, lesson, 0)
+            mind, written = self._think(mind, lesson, 0)
             birth, parts = self._birth(mind, lesson)
             total, said = total + birth, said | parts
         segment = lesson.context
@@ -95,13 +96,13 @@ class ReasoningStage:
             futures = dynamics.next(mind, segment, lesson.looks, lesson.present, index)
             truth = lesson.whole.at(now)
             loss, segment, error = next_loss(futures, truth, lesson.present)
-            total, event_loss, count = total + loss, event_loss + events, count + 1
+            total, written, count = total + loss, written + events, count + 1
             off.append(error)
             mind = dynamics.read(mind, segment, lesson.looks, lesson.present, index + 1)
-        total = total / max(count, 1) + self.config.event_weight * event_loss / max(count, 1)
+        total = total / max(count, 1) + self.config.event_weight * written / max(count, 1)
         said["loss"] = total
         said["error"] = torch.stack(off).mean() if off else torch.zeros(())
-        said["events"] = event_loss.detach() / max(count, 1)
+        said["events"] = written.detach() / max(count, 1)
         return said
 
     def stage_of(self, step: int, draws: torch.Generator) -> int:

@@ -18,6 +18,7 @@ from clay4d.world_model.model.world_model import WorldModel
 from clay4d.world_model.script import EventCodec
 from clay4d.world_model.training.cache import cached_worlds
 from clay4d.world_model.training.config import WorldModelConfig
+from clay4d.world_model.training.field import FieldStage
 from clay4d.world_model.training.perception import PerceptionStage
 from clay4d.world_model.training.reasoning import ReasoningStage, set_scales
 from clay4d.world_model.training.score import episodes, forecast_errors
@@ -74,7 +75,10 @@ def train_world(
     _check_worlds(worlds, config, data)
     if shared is not None:
         config = dataclasses.replace(
-            config, encoder=shared.config.encoder, decoder=shared.config.decoder
+            config,
+            encoder=shared.config.encoder,
+            decoder=shared.config.decoder,
+            fields=shared.config.fields,
         )
     if not resume:
         where = None if perception is None else str(perception)
@@ -134,12 +138,16 @@ def _perceive(
     if shared is not None:
         model.encoder.load_state_dict(shared.encoder.state_dict())
         model.decoder.load_state_dict(shared.decoder.state_dict())
+        model.field.load_state_dict(shared.field.state_dict())
         return
     config = model.config
     stage = PerceptionStage(
         config.perception, worlds, model.encoder, model.decoder, seed=config.seed
     )
     run_stage(stage, out, every=config.checkpoint_every, resume=resume)
+    if config.fields.steps:
+        fields = FieldStage(config.fields, model, worlds, seed=config.seed)
+        run_stage(fields, out, every=config.checkpoint_every, resume=resume)
     model.save(out / PERCEPTION, stage="perception")
 
 

@@ -96,7 +96,7 @@ class Run:
 
     def save(self, path: Path) -> None:
         """Write parameters, Adam's averages and the step, whole or not at all."""
-        tensors = {f"parameter.{k}": v for k, v in self.parameters.items()}
+        tensors: dict[str, Tensor] = {f"parameter.{k}": v for k, v in self.parameters.items()}
         for name, parameter in self.parameters.items():
             state = self.adam.state.get(parameter)
             if state:
