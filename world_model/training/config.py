@@ -15,7 +15,7 @@ from clay4d.world_model.reasoners.transformer import Size
 class PerceptionConfig:
     """Pixels → slots → pixels: encoder and decoder."""
 
-    steps: int = 12_000
+    steps: int = 20_000
     batch: int = 8
     """Worlds a step."""
     frames: int = 4
@@ -38,7 +38,7 @@ class ReasoningConfig:
 
     kind: Literal["none", "pause", "recycled", "discrete", "script"] = "recycled"
     size: Size = field(default_factory=Size)
-    steps: int = 1500
+    steps: int = 1800
     batch: int = 32
     lr: float = 1e-3
     patches: Literal["entropy", "monotonic", "whitespace"] = "entropy"
