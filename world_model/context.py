@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 
 from clay4d.scenes import Cameras
 from clay4d.scenes.loaders import load_dataset
+from clay4d.world_model.encoder.segmenter import find_objects
 from clay4d.world_model.model import WorldModel
 from clay4d.world_model.model.world_model import FPS
 from clay4d.world_model.slots import PosedFrames, Slots
@@ -43,11 +44,13 @@ class Context:
 
 
 def read_context(path: str | Path, model: WorldModel) -> Context:
-    """The context in a folder: `DIR` or `DIR/NAME` of worlds, or posed pictures with alpha.
+    """The context in a folder: `DIR` or `DIR/NAME` of worlds, or posed pictures.
+
+    Where pictures have no alpha channel, objects are found by the model's segmenter.
 
     Raises:
         FileNotFoundError: no such folder or world.
-        ValueError: no poses, no masks, pictures of another size than the model's patches need.
+        ValueError: no poses, nothing found in the pictures, pictures of another size than the model's patches need.
     """
     path = Path(path)
     if (path / INDEX).is_file() or (path.parent / INDEX).is_file():
@@ -117,23 +120,24 @@ def _dataset_context(path: Path, model: WorldModel) -> Context:
     )
     viewmats = torch.eye(4).repeat(1, t, most, 1, 1)
     Ks, given = torch.eye(3).repeat(1, t, most, 1, 1), torch.zeros(1, t, most, dtype=torch.bool)
+    bare = False
     for moment, indices in enumerate(chosen):
         for c, i in enumerate(indices):
             frame = views[i]
-            if frame.mask is None:
-                raise ValueError(
-                    f"context got {views.names[i]} without a mask; expected pictures with alpha, or "
-                    "worlds of make-worlds. Cut the object out first."
-                )
+            bare = bare or frame.mask is None
             images[0, moment, c] = frame.image
-            masks[0, moment, c] = (frame.mask > 0.5).byte()
+            if frame.mask is not None:
+                masks[0, moment, c] = (frame.mask > 0.5).byte()
             viewmats[0, moment, c], Ks[0, moment, c] = (
                 views.cameras.viewmats[i],
                 views.cameras.Ks[i],
             )
             given[0, moment, c] = True
     times = torch.arange(t)[None] / FPS
-    slots = model.encoder(PosedFrames(images, masks, viewmats, Ks, times, given))
+    frames = PosedFrames(images, masks, viewmats, Ks, times, given)
+    if bare:
+        frames = find_objects(frames, model.segmenter, objects=model.config.encoder.objects)
+    slots = model.encoder(frames)
     first = torch.tensor(chosen[0][:4])
     cameras = at_all_times(
         views.cameras.viewmats[first], views.cameras.Ks[first], size[1], size[0], FRAMES

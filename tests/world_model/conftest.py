@@ -17,6 +17,7 @@ from clay4d.world_model.reasoners import Size
 from clay4d.world_model.training.config import (
     PerceptionConfig,
     ReasoningConfig,
+    SegmentConfig,
     WorldModelConfig,
 )
 from clay4d.world_model.training.run import new_model
@@ -53,6 +54,7 @@ def small_config() -> WorldModelConfig:
         encoder=EncoderSize(features=16, looks=12, stage=4, objects=4),
         decoder=DecoderSize(gaussians=6, stage=16, hidden=16),
         perception=PerceptionConfig(steps=6, batch=2, frames=2, drawn=1),
+        segment=SegmentConfig(steps=4, batch=2),
         reasoning=ReasoningConfig(size=Size(16, 1, 2, 32), steps=6, batch=3, modes=2),
         checkpoint_every=3,
     )

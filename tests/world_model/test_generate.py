@@ -95,9 +95,6 @@ def test_pictures_with_alpha_are_a_context_too(
     assert int(made.slots.present.sum()) == 1 and len(made.thinking.thoughts) == 4
     truth = world.tracks.positions[:3, 0]
     assert np.abs(made.slots.positions[0, :3, 0].numpy() - truth).max() < 0.1
-    write_transforms(tmp_path / "bare", {"train": (cameras, pixels[..., :3])})
-    with pytest.raises(ValueError, match="without a mask; expected pictures with alpha"):
-        generate(PROMPT, context=tmp_path / "bare", weights=weights)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from clay4d.scenes.store import read_tensors, write_tensors
 from clay4d.world_model.decoders import GaussianDecoder
 from clay4d.world_model.decoders.radiance_field import FieldDecoder
 from clay4d.world_model.encoder import Encoder
+from clay4d.world_model.encoder.segmenter import Segmenter
 from clay4d.world_model.model.dynamics import Dynamics, DynamicsSize, Segment
 from clay4d.world_model.model.heads import Births
 from clay4d.world_model.model.text import PATCHERS
@@ -51,6 +52,7 @@ class WorldModel(nn.Module):
         self.encoder = Encoder(config.encoder)
         sizes = {"looks": config.encoder.looks, "stage": config.encoder.stage}
         self.decoder = GaussianDecoder(config.decoder, **sizes)
+        self.segmenter = Segmenter()
         self.field = FieldDecoder(config.fields.size, looks=config.encoder.looks)
         size = DynamicsSize(
             config.reasoning.size, objects=config.encoder.objects, modes=config.reasoning.modes,

@@ -59,6 +59,16 @@ class ReasoningConfig:
 
 
 @dataclass(frozen=True)
+class SegmentConfig:
+    """Which pixels are objects, for contexts without masks."""
+
+    steps: int = 1500
+    batch: int = 16
+    """Pictures a step."""
+    lr: float = 3e-3
+
+
+@dataclass(frozen=True)
 class TuneConfig:
     """The whole model through the pixels, from the reasoner that did best."""
 
@@ -86,6 +96,7 @@ class WorldModelConfig:
     encoder: EncoderSize = field(default_factory=EncoderSize)
     decoder: DecoderSize = field(default_factory=DecoderSize)
     perception: PerceptionConfig = field(default_factory=PerceptionConfig)
+    segment: SegmentConfig = field(default_factory=SegmentConfig)
     reasoning: ReasoningConfig = field(default_factory=ReasoningConfig)
     tune: TuneConfig = field(default_factory=TuneConfig)
     fields: FieldConfig = field(default_factory=FieldConfig)
@@ -97,7 +108,7 @@ class WorldModelConfig:
     def __post_init__(self) -> None:
         for name, value in (
             ("perception.steps", self.perception.steps), ("reasoning.steps", self.reasoning.steps),
-            ("tune.steps", self.tune.steps), ("fields.steps", self.fields.steps), ("seed", self.seed),
+            ("tune.steps", self.tune.steps), ("segment.steps", self.segment.steps), ("fields.steps", self.fields.steps), ("seed", self.seed),
         ):  # fmt: skip
             if value < 0:
                 raise ValueError(f"{name} got {value}; expected 0 or more.")
@@ -105,7 +116,7 @@ class WorldModelConfig:
             ("perception.batch", self.perception.batch), ("perception.frames", self.perception.frames),
             ("perception.drawn", self.perception.drawn), ("reasoning.batch", self.reasoning.batch),
             ("reasoning.segment", self.reasoning.segment), ("reasoning.modes", self.reasoning.modes),
-            ("tune.batch", self.tune.batch), ("fields.batch", self.fields.batch), ("checkpoint_every", self.checkpoint_every),
+            ("tune.batch", self.tune.batch), ("segment.batch", self.segment.batch), ("fields.batch", self.fields.batch), ("checkpoint_every", self.checkpoint_every),
         ):  # fmt: skip
             if value < 1:
                 raise ValueError(f"{name} got {value}; expected at least 1.")

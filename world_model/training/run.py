@@ -22,6 +22,7 @@ from clay4d.world_model.training.field import FieldStage
 from clay4d.world_model.training.perception import PerceptionStage
 from clay4d.world_model.training.reasoning import ReasoningStage, set_scales
 from clay4d.world_model.training.score import episodes, forecast_errors
+from clay4d.world_model.training.segment import SegmentStage
 from clay4d.world_model.training.stage import run_stage
 from clay4d.world_model.worlds import WorldEvent, WorldSet, open_worlds
 from clay4d.world_model.worlds.store import read_index
@@ -139,12 +140,15 @@ def _perceive(
         model.encoder.load_state_dict(shared.encoder.state_dict())
         model.decoder.load_state_dict(shared.decoder.state_dict())
         model.field.load_state_dict(shared.field.state_dict())
+        model.segmenter.load_state_dict(shared.segmenter.state_dict())
         return
     config = model.config
     stage = PerceptionStage(
         config.perception, worlds, model.encoder, model.decoder, seed=config.seed
     )
     run_stage(stage, out, every=config.checkpoint_every, resume=resume)
+    segment = SegmentStage(config.segment, model.segmenter, worlds, seed=config.seed)
+    run_stage(segment, out, every=config.checkpoint_every, resume=resume)
     if config.fields.steps:
         fields = FieldStage(config.fields, model, worlds, seed=config.seed)
         run_stage(fields, out, every=config.checkpoint_every, resume=resume)
