@@ -1,5 +1,5 @@
 """Measures and comparisons."""
 
-from clay4d.benchmark.metrics import psnr, ssim
+from clay4d.benchmark.metrics import masked_psnr, masked_ssim, psnr, ssim
 
-__all__ = ["psnr", "ssim"]
+__all__ = ["masked_psnr", "masked_ssim", "psnr", "ssim"]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from clay4d.training.metrics import psnr, ssim
+from clay4d.training.metrics import masked_psnr, masked_ssim, psnr, ssim
 
-__all__ = ["psnr", "ssim"]
+__all__ = ["masked_psnr", "masked_ssim", "psnr", "ssim"]

@@ -1,7 +1,7 @@
 """Motions whose laws are known, against which every engine is measured.
 
 Each case is a scene and what a textbook says of it. Tests hold the engines to `tolerance`, and
-`python -m clay4d.physics_baseline.closed_forms` prints the tables of docs/physics.md.
+`python -m clay4d.physics_baseline.closed_forms` prints the tables of docs/physics.md: laws, and what is conserved.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -18,6 +19,8 @@ from scipy.special import ellipk
 from clay4d.physics_baseline.engines import Engine, Trajectory, make_engine
 from clay4d.physics_baseline.spec import (
     Box,
+    Capsule,
+    Cylinder,
     Drag,
     Floor,
     Gravity,
@@ -27,6 +30,7 @@ from clay4d.physics_baseline.spec import (
     SceneSpec,
     Sphere,
     Tether,
+    body_mass,
 )
 
 G = 9.81
@@ -93,8 +97,8 @@ def measure(case: Case, engine: Engine) -> Measured:
     )  # fmt: skip
 
 
-def _scene(*bodies: object, **given: object) -> SceneSpec:
-    return SceneSpec(**{"bodies": bodies, "floor": None, "duration": 1.0, "fps": 24, **given})  # type: ignore[arg-type]
+def _scene(*bodies: Any, **given: Any) -> SceneSpec:
+    return SceneSpec(**{"bodies": bodies, "floor": None, "duration": 1.0, "fps": 24, **given})
 
 
 def _ballistic() -> Case:
@@ -265,5 +269,56 @@ def table(engines: list[str]) -> str:
     return "\n".join(lines)
 
 
+def conservation_scenes() -> dict[str, SceneSpec]:
+    """Scenes without outer forces: what they have at the start they should have at the end."""
+    smooth = Material(friction=0, restitution=1)
+    rough = Material(friction=0.6, restitution=0.3)
+    spun = Box(name="box", size=(0.3, 0.1, 0.2), velocity=(1, 0, 0), angular_velocity=(0.2, 8, 0.1))
+    return {
+        "a box that tumbles, 2 s": _scene(spun, fields=(), duration=2.0),
+        "16 balls that fly together, e = 1, no friction": _cluster((Sphere,), smooth),
+        "16 bodies of four shapes, e = 0.3, friction 0.6": _cluster(
+            (Sphere, Box, Cylinder, Capsule), rough
+        ),
+    }
+
+
+def _cluster(kinds: tuple[type, ...], material: Material) -> SceneSpec:
+    rng = np.random.default_rng(7)
+    places = [0.45 * np.array([k % 3, k // 3 % 3, k // 9]) for k in range(16)]
+    bodies = [
+        kinds[k % len(kinds)](
+            name=f"b{k}", material=material, position=tuple(place),
+            velocity=tuple(rng.uniform(-0.3, 0.3, 3) - 1.5 * (place - 0.45)),
+            angular_velocity=tuple(rng.uniform(-2, 2, 3)),
+        )
+        for k, place in enumerate(places)
+    ]  # fmt: skip
+    return _scene(*bodies, fields=(), duration=2.0)
+
+
+def conservation(engines: list[str]) -> str:
+    """Momentum, angular momentum and energy kept, as Markdown."""
+    made = {name: make_engine(name) for name in engines}
+    lines = [
+        "| scene | engine | touches | momentum drifts | angular momentum drifts | energy at the end |",
+        "|---|---|---|---|---|---|",
+    ]
+    for words, scene in conservation_scenes().items():
+        for name, engine in made.items():
+            t = engine.run(scene)
+            masses = sum(body_mass(b) for b in scene.bodies)
+            speed = math.sqrt(2 * float(t.kinetic[0].sum()) / masses)
+            p = float(np.abs(t.momentum - t.momentum[0]).max()) / (masses * speed)
+            scale = max(float(np.linalg.norm(t.angular_momentum[0])), 1e-12)
+            spin = float(np.linalg.norm(t.angular_momentum - t.angular_momentum[0], axis=1).max())
+            kept = float(t.energy[-1] / t.energy[0])
+            lines.append(
+                f"| {words} | {name} | {len(t.contacts)} | {p:.1e} | {spin / scale:.1e} | {100 * kept:.2f} % |"
+            )
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
-    print(table(sys.argv[1:] or ["mujoco", "bullet"]))
+    chosen = sys.argv[1:] or ["mujoco", "bullet"]
+    print(table(chosen), conservation(chosen), sep="\n\n")

@@ -17,6 +17,8 @@ from clay4d.scenes.cameras import Cameras
 MEMORY_BUDGET = 1 << 30
 """Bytes of decoded pictures kept per split; the rest is decoded again when asked for."""
 
+Extra = Callable[[int], Float[np.ndarray, "H W"] | None]
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -26,13 +28,18 @@ class Frame:
     """sRGB, 0 to 1, composited on the background."""
     mask: Float[Tensor, "H W"] | None
     """Foreground, 0 to 1, where the data has it (alpha channel or segmentation)."""
+    depth: Float[Tensor, "H W"] | None = None
+    """Metres along the camera's axis, 0 where unknown, where the data has it."""
+    covisible: Float[Tensor, "H W"] | None = None
+    """1 where training pictures see the same place, where the data says so."""
 
 
 class Views:
     """The pictures of one split, decoded when asked for and kept within a memory budget.
 
     `decode(i)` gives picture i as uint8 [H, W, 3], or [H, W, 4] with its mask; the budget counts
-    decoded bytes, and what was used longest ago is dropped first.
+    decoded bytes, and what was used longest ago is dropped first. `depth(i)` and `covisible(i)`
+    give [H, W], or None for a picture without, and are read each time.
     """
 
     def __init__(
@@ -44,6 +51,8 @@ class Views:
         camera_ids: list[int] | None = None,
         background: tuple[float, float, float] | None = None,
         memory_budget: int = MEMORY_BUDGET,
+        depth: Extra | None = None,
+        covisible: Extra | None = None,
     ) -> None:
         for what, given in (("names", names), ("camera_ids", camera_ids)):
             if given is not None and len(given) != len(cameras):
@@ -55,6 +64,8 @@ class Views:
         self.background = background
         self.memory_budget = memory_budget
         self._decode = decode
+        self._depth = depth
+        self._covisible = covisible
         self._kept: OrderedDict[int, np.ndarray[Any, Any]] = OrderedDict()
         self._bytes = 0
 
@@ -97,7 +108,12 @@ class Views:
         image, mask = pixels[..., :3], pixels[..., 3] if pixels.shape[-1] == 4 else None
         if mask is not None and self.background is not None:
             image = image * mask[..., None] + torch.tensor(self.background) * (1 - mask[..., None])
-        return Frame(image.contiguous(), mask)
+        depth, covisible = (self._extra(read, index) for read in (self._depth, self._covisible))
+        return Frame(image.contiguous(), mask, depth, covisible)
+
+    def _extra(self, read: Extra | None, index: int) -> Tensor | None:
+        value = None if read is None else read(range(len(self))[index])
+        return None if value is None else torch.from_numpy(np.array(value, np.float32))
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,16 @@ from rich.progress import track
 from clay4d.renderers import render
 from clay4d.scenes import Scene, Views
 from clay4d.scenes.loaders import load_dataset
-from clay4d.training.metrics import psnr, ssim
+from clay4d.training.metrics import masked_psnr, masked_ssim, psnr, ssim
 from clay4d.training.run import load_run
 
 EQUAL = 100.0
 """PSNR of pictures that are equal, dB: JSON has no infinity, and means should stay finite."""
 
 METRICS = "metrics.json"
+
+MEASURES = ("psnr", "ssim", "mpsnr", "mssim")
+"""In the order of tables; the masked ones only where the data has covisible masks."""
 
 
 def evaluate(
@@ -35,7 +38,8 @@ def evaluate(
 
     Returns:
         {"split", "images", "psnr", "ssim", "per_image": [{"name", "time", "psnr", "ssim"}, …]},
-        psnr in dB (100 at the most), time in seconds.
+        psnr in dB (100 at the most), time in seconds; "mpsnr" and "mssim" too, where the views have
+        covisible masks (DyCheck), with means over the pictures that have them.
 
     Raises:
         ValueError: no views, or pictures smaller than 11 × 11.
@@ -46,16 +50,22 @@ def evaluate(
     for i in track(range(len(views)), f"evaluating {name}", disable=not progress, transient=True):
         camera = views.cameras[i]
         drawn = render(scene, camera, depth=False, background=views.background).images[0]
-        drawn, truth = drawn.clamp(0, 1), views[i].image
-        rows.append(
-            {
-                "name": views.names[i],
-                "time": float(camera.times[0]),
-                "psnr": min(psnr(drawn, truth), EQUAL),
-                "ssim": ssim(drawn, truth),
-            }
-        )
-    means = {k: sum(row[k] for row in rows) / len(rows) for k in ("psnr", "ssim")}
+        drawn, frame = drawn.clamp(0, 1), views[i]
+        row = {
+            "name": views.names[i],
+            "time": float(camera.times[0]),
+            "psnr": min(psnr(drawn, frame.image), EQUAL),
+            "ssim": ssim(drawn, frame.image),
+        }
+        if frame.covisible is not None and bool(frame.covisible.any()):
+            row["mpsnr"] = min(masked_psnr(drawn, frame.image, frame.covisible), EQUAL)
+            row["mssim"] = masked_ssim(drawn, frame.image, frame.covisible)
+        rows.append(row)
+    means = {}
+    for key in MEASURES:
+        values = [row[key] for row in rows if key in row]
+        if values:
+            means[key] = sum(values) / len(values)
     return {"split": name, "images": len(rows), **means, "per_image": rows}
 
 

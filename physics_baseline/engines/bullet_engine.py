@@ -114,7 +114,10 @@ class _Run(BulletWorld):
                 self._record(step, state)
             if struck:
                 self.work += struck(self.state())
-        return self.recorder.trajectory(self.touches.contacts(self.names))
+        trajectory = self.recorder.trajectory(self.touches.contacts(self.names))
+        if self.check:
+            check_energy(self.scene, trajectory)
+        return trajectory
 
     def _forces(self, state: Any, now: Any, out: Any) -> float:
         f = self.forces
@@ -234,7 +237,5 @@ class _Run(BulletWorld):
         )
         names = [b.name for b in self.bodies]
         check_state("bullet", time, names, np.concatenate([origins, velocities], 1), self.limit)
-        if self.check:
-            check_energy("bullet", self.scene, time, *self.recorder.gain())
         if self.progress is not None:
             self.progress(min(1.0, step / max(self.steps, 1)))

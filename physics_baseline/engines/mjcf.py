@@ -62,7 +62,7 @@ def mjcf(scene: SceneSpec, released: Collection[str]) -> Mjcf:
     out = [
         '<mujoco model="scene"><compiler angle="radian" autolimits="true" balanceinertia="false"/>',
         SOFT_OPTIONS if soft else OPTIONS,
-        '<size memory="64M"/><asset>', *[_mesh(b) for b in rigid if b.kind == "mesh"], "</asset><worldbody>",
+        '<size memory="64M"/><asset>', *[mesh_xml(b) for b in rigid if b.kind == "mesh"], "</asset><worldbody>",
     ]  # fmt: skip
     if scene.floor is not None:
         height = scene.floor.height
@@ -91,13 +91,15 @@ def _numbers(values: Any) -> str:
     return " ".join(repr(float(v)) for v in values)
 
 
-def _mesh(body: Any) -> str:
+def mesh_xml(body: Any) -> str:
+    """A mesh body's triangles."""
     vertices = _numbers(np.ravel(body.vertices))
     faces = " ".join(str(int(i)) for i in np.ravel(body.faces))
     return f'<mesh name="{body.name}" vertex="{vertices}" face="{faces}" inertia="convex"/>'
 
 
-def _geom(body: Any) -> str:
+def geom_xml(body: Any) -> str:
+    """A rigid body's shape."""
     name = f'name="{body.name}" condim="{6 if body.material.rolling_friction > 0 else 3}"'
     if body.kind == "sphere":
         return f'<geom {name} type="sphere" size="{body.radius!r}"/>'
@@ -131,7 +133,7 @@ def _body(
         joint = _joint(body, assembly.tree[body.name])
     return (
         f'<body name="{body.name}" pos="{_numbers(position)}" quat="{_numbers(quat)}"{simple}>{joint}'
-        f'<inertial pos="0 0 0" mass="1" diaginertia="1 1 1"/>{_geom(body)}{inner}</body>'
+        f'<inertial pos="0 0 0" mass="1" diaginertia="1 1 1"/>{geom_xml(body)}{inner}</body>'
     )
 
 

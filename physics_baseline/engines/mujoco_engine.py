@@ -134,7 +134,10 @@ class _Run:
             stage.advance(step, until)
             state = stage.state()
             step = until
-        return self.recorder.trajectory(self.touches.contacts(self.names))
+        trajectory = self.recorder.trajectory(self.touches.contacts(self.names))
+        if self.check and len(self.rigid) == len(self.scene.bodies):
+            check_energy(self.scene, trajectory)
+        return trajectory
 
 
 class _Stage:
@@ -326,9 +329,6 @@ class _Stage:
         names = [b.name for b in run.rigid]
         state = np.concatenate([data.xpos[ids], velocity[:, 3:]], 1)
         check_state("mujoco", time, names, state, run.limit)
-        if run.check and not model.nflex:
-            gain, kinetic = run.recorder.gain()
-            check_energy("mujoco", run.scene, time, gain, kinetic)
         if run.progress is not None:
             run.progress(min(1.0, time / max(run.steps * run.dt, 1e-9)))
 

@@ -35,7 +35,6 @@ class Recorder:
         self.frames: dict[str, list[Any]] = {k: [] for k in _KEYS}
         self.vertices: dict[str, list[Any]] = {}
         self.faces: dict[str, Any] = {}
-        self._peak = 0.0
 
     def add(
         self,
@@ -49,32 +48,13 @@ class Recorder:
         work: float,
     ) -> None:
         """One frame of the rigid bodies; `work` is what known forces put in so far, joules."""
-        R = rotations(quats)
-        arms = np.einsum("bij,bj->bi", R, self.centres)
-        centres, speeds = positions + arms, velocities + np.cross(spins, arms)
-        moves = np.array([n in moving for n in self.names], float)
-        mass = self.inertial * moves
-        spin = np.einsum("bij,bjk,blk,bl->bi", R, self.inertias, R, spins) * moves[:, None]
-        kinetic = 0.5 * mass * (speeds**2).sum(1) + 0.5 * (spin * spins).sum(1)
-        # A held body's height counts from the start, so that letting go changes nothing.
-        potential = -self.masses * self.loose * (centres @ self.gravity)
-        potential += tether_energy(self.forces, positions, released)
-        if not self.frames["times"]:
-            self._begun = centres
-        # The engines' gravity pulls at the added mass too; that and its balance are no work.
-        work += float(self.forces.added @ ((centres - self._begun) @ self.gravity))
         row = {
             "times": time, "positions": positions.copy(), "quats": quats.copy(),
-            "velocities": velocities.copy(), "angular_velocities": spins.copy(),
-            "kinetic": kinetic, "potential": potential, "work": work,
-            "momentum": (mass[:, None] * speeds).sum(0),
-            "angular_momentum": (np.cross(centres, mass[:, None] * speeds) + spin).sum(0),
+            "velocities": velocities.copy(), "angular_velocities": spins.copy(), "work": work,
+            "moves": [n in moving for n in self.names], "released": frozenset(released),
         }  # fmt: skip
         for key, value in row.items():
             self.frames[key].append(value)
-        self._peak = max(self._peak, float(kinetic.sum()))
-        if len(self.frames["times"]) == 1:
-            self._first = kinetic.sum() + potential.sum()
 
     def add_vertices(
         self, name: str, vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"]
@@ -83,15 +63,35 @@ class Recorder:
         self.vertices.setdefault(name, []).append(np.array(vertices))
         self.faces[name] = faces
 
-    def gain(self) -> tuple[float, float]:
-        """Energy from nowhere so far and the largest kinetic energy, joules."""
-        f = self.frames
-        energy = f["kinetic"][-1].sum() + f["potential"][-1].sum()
-        return float(energy - self._first - f["work"][-1]), self._peak
+    def _mechanics(self, f: dict[str, Any]) -> None:
+        """Energies and momenta of all frames, added to `f`."""
+        R = rotations(f["quats"])
+        arms = np.einsum("tbij,bj->tbi", R, self.centres)
+        centres = f["positions"] + arms
+        speeds = f["velocities"] + np.cross(f["angular_velocities"], arms)
+        mass = self.inertial * f["moves"]
+        spins = f["angular_velocities"]
+        local = np.einsum("tbji,tbj->tbi", R, spins)
+        spin = np.einsum("tbij,bjk,tbk->tbi", R, self.inertias, local) * f["moves"][..., None]
+        f["kinetic"] = 0.5 * mass * (speeds**2).sum(2) + 0.5 * (spin * spins).sum(2)
+        # A held body's height counts from the start, so that letting go changes nothing.
+        f["potential"] = -self.masses * self.loose * (centres @ self.gravity)
+        if len(self.forces.tether_bodies):
+            f["potential"] = f["potential"] + np.array(
+                [
+                    tether_energy(self.forces, p, r)
+                    for p, r in zip(f["positions"], self.frames["released"])
+                ]
+            )
+        # The engines' gravity pulls at the added mass too; that and its balance are no work.
+        f["work"] = f["work"] + ((centres - centres[:1]) @ self.gravity) @ self.forces.added
+        f["momentum"] = (mass[..., None] * speeds).sum(1)
+        f["angular_momentum"] = (np.cross(centres, mass[..., None] * speeds) + spin).sum(1)
 
     def trajectory(self, contacts: tuple[Contact, ...]) -> Trajectory:
         """All frames, bodies in the scene's order."""
-        f = {k: np.array(v) for k, v in self.frames.items()}
+        f = {k: np.array(v) for k, v in self.frames.items() if k != "released"}
+        self._mechanics(f)
         frames, count = len(f["times"]), len(self.scene.bodies)
         whole = {
             k: np.zeros((frames, count, *f[k].shape[2:]))
@@ -122,6 +122,5 @@ class Recorder:
 
 
 _KEYS = (
-    "times", "positions", "quats", "velocities", "angular_velocities", "kinetic", "potential", "work",
-    "momentum", "angular_momentum",
+    "times", "positions", "quats", "velocities", "angular_velocities", "work", "moves", "released",
 )  # fmt: skip

@@ -114,6 +114,6 @@ def continuous(quats: Float[np.ndarray, "T B 4"]) -> Float[np.ndarray, "T B 4"]:
     """
     flips = np.sign((quats[1:] * quats[:-1]).sum(-1))
     flips[flips == 0] = 1
-    signs = np.concatenate([np.ones_like(flips[:1]), np.cumprod(flips, 0)])
+    signs = np.concatenate([np.ones((1, quats.shape[1])), np.cumprod(flips, 0)])
     steady: Float[np.ndarray, "T B 4"] = quats * signs[..., None]
     return steady

@@ -78,7 +78,6 @@ def tidy(values: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def make_body(thing: Thing, k: int, copy: Copy) -> Body:
-    """One copy of a thing, the k-th, as a body of the scene."""
     colour = n.COLOURS[thing.colours[k % len(thing.colours)]]
     material = thing.material
     if len(thing.colours) > 1:
@@ -159,7 +158,6 @@ def followed_bodies(said: Sentences, story: Story) -> dict[int, str]:
 
 
 def make_joints(layout: Layout) -> tuple[Joint, ...]:
-    """The sockets and ropes from which things hang."""
     joints: list[Joint] = []
     for k, (thing, copy, anchor, kind) in enumerate(layout.anchors):
         child, name = thing.names[copy], f"{'pivot' if kind == 'socket' else 'rope'}-{k + 1}"
@@ -174,7 +172,6 @@ def make_joints(layout: Layout) -> tuple[Joint, ...]:
 
 
 def make_fields(said: Sentences, story: Story, gravity: float) -> tuple[ForceField, ...]:
-    """Gravity, wind and drag, as said or as what flutters needs."""
     fields: list[ForceField] = [Gravity(acceleration=(0.0, 0.0, -gravity))] if gravity else []
     drag = [value for kind, value, _ in said.worlds if kind == "drag"]
     winds = [Wind(velocity=tidy(tuple(w.speed * c for c in w.towards))) for w in said.winds]  # type: ignore[arg-type]
@@ -187,7 +184,6 @@ def make_fields(said: Sentences, story: Story, gravity: float) -> tuple[ForceFie
 
 
 def make_floor(said: Sentences, gravity: float) -> Floor | None:
-    """The floor as said; none in space or where it was taken away."""
     gone = any(kind == "floor" for kind, _, _ in said.worlds)
     if gone or any(text in ("in space", "in outer space") for _, _, text in said.worlds):
         return None
@@ -212,7 +208,6 @@ def make_floor(said: Sentences, gravity: float) -> Floor | None:
 
 
 def make_events(story: Story, bodies: dict[str, Body]) -> tuple[Event, ...]:
-    """What happens at a moment: releases and pushes."""
     events: list[Event] = []
     for thing, path in story.paths:
         if path.kind == "hold" and path.release is not None:

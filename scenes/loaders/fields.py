@@ -16,6 +16,23 @@ from clay4d.scenes.cameras import RIGID
 from clay4d.scenes.loaders.images import find, inside
 
 
+def parse_json(root: Path, name: str) -> Any:
+    """What the JSON file `name` of the folder `root` holds.
+
+    Raises:
+        ValueError: not UTF-8, or not JSON.
+        FileNotFoundError: no such file.
+    """
+    path = inside(root, find(root, name, suffixes=("",)))
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, OSError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"{name} got text that is not JSON ({why}); expected a JSON object. Write it again."
+        ) from None
+
+
 def read_json(root: Path, name: str) -> dict[str, Any]:
     """The object in the JSON file `name` of the folder `root`.
 
@@ -23,14 +40,7 @@ def read_json(root: Path, name: str) -> dict[str, Any]:
         ValueError: not UTF-8, not JSON, or not an object.
         FileNotFoundError: no such file.
     """
-    path = inside(root, find(root, name, suffixes=("",)))
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, OSError) as error:
-        why = " ".join(str(error).split())[:200]
-        raise ValueError(
-            f"{name} got text that is not JSON ({why}); expected a JSON object. Write it again."
-        ) from None
+    value = parse_json(root, name)
     if not isinstance(value, dict):
         raise ValueError(
             f"{name} got a JSON {type(value).__name__}; expected an object with named fields. "

@@ -6,10 +6,12 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
+from numpy.typing import NDArray
 from PIL import Image
 
 SUFFIXES = ("", ".png", ".jpg", ".jpeg")
@@ -18,6 +20,8 @@ WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 """Pillow's modes of more than 8 bits, which `convert` would clip to white without a word."""
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 """What pillow raises on damaged files, by format and place of the damage."""
+BROKEN_ARRAY = (ValueError, OSError, EOFError, SyntaxError, TypeError, OverflowError, TokenError)
+"""What numpy raises on damaged headers of npy files, which it reads as Python's literals."""
 
 ENDS = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}
 """The mark at the end of a whole file; some programs write a little more after it."""
@@ -136,6 +140,56 @@ def read_mask(root: Path, name: str) -> UInt8[np.ndarray, "H W"]:
     with _opened(root, name) as picture:
         converted = picture.convert("L")
     return np.array(converted, dtype=np.uint8)
+
+
+def read_npy(root: Path, name: str) -> np.ndarray[Any, Any]:
+    """The array in an npy file, mapped and not yet read; nothing is unpickled.
+
+    Raises:
+        ValueError: not an npy file, objects in it, or fewer bytes than its header says.
+        FileNotFoundError: no such file.
+    """
+    path = inside(root, find(root, name, suffixes=("",)))
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except BROKEN_ARRAY as error:
+        why = " ".join(str(error).replace(str(path), path.name).split())[:200]
+        raise ValueError(
+            f"{name} got no readable array ({why}); expected a whole npy file of numbers. "
+            "Copy it again."
+        ) from None
+    if array.dtype.kind not in "iuf":
+        raise ValueError(
+            f"{name} got entries of type {array.dtype}; expected numbers. Write it again."
+        )
+    return array
+
+
+def read_depth(root: Path, name: str) -> Float[np.ndarray, "H W"]:
+    """Depth in the file's own unit, 0 where unknown: a 16-bit PNG, or npy of [H, W] or [H, W, 1].
+
+    Raises:
+        ValueError: not such a file, or negative depth.
+        FileNotFoundError: no such file.
+    """
+    if name.endswith(".npy"):
+        values = read_npy(root, name)
+    else:
+        with _opened(root, name) as picture:
+            values = np.asarray(picture)
+    if values.ndim == 3 and values.shape[2] == 1:
+        values = values[..., 0]
+    if values.ndim != 2:
+        raise ValueError(
+            f"{name} got an array of shape {list(values.shape)[:6]}; expected depth [H, W]. "
+            "Write one number a pixel."
+        )
+    depth: NDArray[np.float32] = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
+    if depth.size and depth.min() < 0:
+        raise ValueError(
+            f"{name} got depth {depth.min():g}; expected 0 (unknown) or more. Check the file."
+        )
+    return depth
 
 
 def with_mask(

@@ -1,16 +1,15 @@
-"""Lenses of transforms.json, and the pinhole picture made of a distorted one by OpenCV.
+"""Lenses of transforms.json and COLMAP, and the pinhole picture made of a distorted one by OpenCV.
 
-Models and their coefficients: COLMAP's and nerfstudio's names, OpenCV's formulas. Perspective
-lenses have r² = x² + y², x' = x(1 + k1 r² + k2 r⁴ + k3 r⁶) + 2 p1 x y + p2 (r² + 2x²) and the same
-in y; fisheye lenses have θ' = θ(1 + k1 θ² + k2 θ⁴ + k3 θ⁶ + k4 θ⁸). Principal points here have the
-first pixel's centre at (0.5, 0.5), OpenCV at (0, 0): half a pixel is taken off on the way in.
+Models and their coefficients: COLMAP's and nerfstudio's names; the formulas are in `lens_models`.
+Principal points here have the first pixel's centre at (0.5, 0.5), OpenCV at (0, 0): half a pixel is
+taken off on the way in.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +19,7 @@ from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 
 from clay4d.scenes.loaders.fields import number, positive
+from clay4d.scenes.loaders.lens_models import COLMAP_MODELS, LENSES, Array, determinant
 
 COEFFICIENTS = ("k1", "k2", "k3", "k4", "p1", "p2")
 MODELS: Mapping[str, tuple[str, ...]] = {
@@ -33,11 +33,6 @@ MODELS: Mapping[str, tuple[str, ...]] = {
     "OPENCV_FISHEYE": ("k1", "k2", "k3", "k4"),
 }
 """Which coefficients each camera model has; k4 of a perspective lens means different things."""
-WIDEST = math.radians(70)
-"""Half the widest view kept of a fisheye lens: a pinhole picture has no room for 90°."""
-
-Array = NDArray[np.float64]
-
 cv2.setNumThreads(1)
 
 
@@ -52,14 +47,25 @@ class Lens:
     cx: float
     """The first pixel's centre is at 0.5."""
     cy: float
-    fisheye: bool = False
-    distortion: tuple[float, ...] = ()
-    """k1, k2, p1, p2, k3 of a perspective lens, k1 to k4 of a fisheye lens."""
+    kind: str = "perspective"
+    """One of `LENSES`."""
+    distortion: tuple[float, ...] = (0.0,) * 8
+    """Its coefficients in that model's order."""
 
     @property
     def distorted(self) -> bool:
         """Whether its pictures are other than a pinhole's."""
-        return self.fisheye or any(self.distortion)
+        # EUCM's second coefficient does nothing where the first is 0.
+        told = self.distortion[:1] if self.kind == "eucm" else self.distortion
+        return LENSES[self.kind].wide or any(told)
+
+    def scaled(self, width: int, height: int) -> Lens:
+        """The lens of the same picture at another size."""
+        x, y = width / self.width, height / self.height
+        return replace(
+            self, width=width, height=height,
+            fx=self.fx * x, fy=self.fy * y, cx=self.cx * x, cy=self.cy * y,
+        )  # fmt: skip
 
 
 def read_lens(meta: Mapping[str, Any], width: int, height: int, where: str) -> Lens:
@@ -89,12 +95,40 @@ def read_lens(meta: Mapping[str, Any], width: int, height: int, where: str) -> L
                 f"{where} got {key} = {value:g}; expected 0, since camera_model {model} has no "
                 f"{key}. Correct camera_model or the coefficient."
             )
-    fisheye = model.endswith("FISHEYE")
-    names = ("k1", "k2", "k3", "k4") if fisheye else ("k1", "k2", "p1", "p2", "k3")
+    kind = "fisheye" if model.endswith("FISHEYE") else "perspective"
     fx, fy = _focal(meta, width, height, where)
     cx = number(meta, "cx", where, default=width / 2)
     cy = number(meta, "cy", where, default=height / 2)
-    return Lens(width, height, fx, fy, cx, cy, fisheye, tuple(k[name] for name in names))
+    coefficients = tuple(k.get(name, 0.0) for name in LENSES[kind].names)
+    return Lens(width, height, fx, fy, cx, cy, kind, coefficients)
+
+
+def colmap_lens(model: str, params: Sequence[float], width: int, height: int, where: str) -> Lens:
+    """The lens of a COLMAP camera, its parameters in COLMAP's order.
+
+    Raises:
+        ValueError: an unknown model, another number of parameters, values that cannot be.
+
+    >>> colmap_lens("SIMPLE_RADIAL", (100, 50, 40, 0.1), 100, 80, "cameras.txt").distortion[:2]
+    (0.1, 0.0)
+    """
+    if model not in COLMAP_MODELS:
+        raise ValueError(
+            f"{where} got camera model {model[:60]!r}; expected one of {', '.join(COLMAP_MODELS)}. "
+            "Undistort the pictures with `colmap image_undistorter` first."
+        )
+    _, kind, names = COLMAP_MODELS[model]
+    if len(params) != len(names.split()):
+        raise ValueError(
+            f"{where} got {len(params)} parameters of {model}; expected {len(names.split())} "
+            f"({names}). Export the model again."
+        )
+    values = dict(zip(names.split(), map(float, params)))
+    fx = positive(values, "f" if "f" in values else "fx", where)
+    fy = positive(values, "fy", where, default=fx)
+    cx, cy = number(values, "cx", where), number(values, "cy", where)
+    k = tuple(number(values, name, where, default=0.0) for name in LENSES[kind].names)
+    return Lens(width, height, fx, fy, cx, cy, kind, k)
 
 
 def _focal(meta: Mapping[str, Any], width: int, height: int, where: str) -> tuple[float, float]:
@@ -143,7 +177,8 @@ def pinhole(lens: Lens) -> Lens:
             break
         f = size / (high - low)
         c = 0.5 - low * f
-        new = Lens(lens.width, lens.height, float(f[0]), float(f[1]), float(c[0]), float(c[1]))
+        fx, fy, cx, cy = (float(v) for v in (*f, *c))
+        new = Lens(lens.width, lens.height, fx, fy, cx, cy)
         border = (np.concatenate(_sides(new)) - (c - 0.5)) / f
         source = _distort(lens, border)
         if (source > -1e-3).all() and (source < size + 1e-3).all():
@@ -178,6 +213,15 @@ def undistort(
     return np.concatenate([color, mask[..., None]], axis=2)
 
 
+def undistort_nearest(lens: Lens, values: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
+    """Numbers that must not be mixed (depth, labels) as `pinhole(lens)` sees them."""
+    if not lens.distorted:
+        return values
+    x, y = _maps(lens)
+    moved: Float[np.ndarray, "H W"] = _remap(np.ascontiguousarray(values), x, y, cv2.INTER_NEAREST)
+    return moved
+
+
 def _remap(pixels: Any, x: Any, y: Any, how: int) -> Any:
     return cv2.remap(pixels, x, y, how, borderMode=cv2.BORDER_REPLICATE)
 
@@ -185,10 +229,17 @@ def _remap(pixels: Any, x: Any, y: Any, how: int) -> Any:
 @lru_cache(maxsize=2)
 def _maps(lens: Lens) -> tuple[Any, Any]:
     """Where each new pixel comes from; two kept, since videos have one lens and stereo two."""
-    K, D, P = _K(lens), np.array(lens.distortion), _K(pinhole(lens))
-    size = (lens.width, lens.height)
-    make = cv2.fisheye.initUndistortRectifyMap if lens.fisheye else cv2.initUndistortRectifyMap
-    x, y = make(K, D, np.eye(3), P, size, cv2.CV_32FC1)
+    D, new, size = np.array(lens.distortion), pinhole(lens), (lens.width, lens.height)
+    if lens.kind == "perspective":
+        x, y = cv2.initUndistortRectifyMap(_K(lens), D, np.eye(3), _K(new), size, cv2.CV_32FC1)
+    elif lens.kind == "fisheye":
+        x, y = cv2.fisheye.initUndistortRectifyMap(
+            _K(lens), D, np.eye(3), _K(new), size, cv2.CV_32FC1
+        )
+    else:
+        v, u = np.mgrid[: lens.height, : lens.width].reshape(2, -1).astype(np.float64)
+        source = _distort(lens, _on_plane(new, np.stack([u, v], 1)))
+        x, y = source.T.astype(np.float32).reshape(2, lens.height, lens.width)
     return x, y
 
 
@@ -207,65 +258,31 @@ def _sides(lens: Lens) -> tuple[Array, Array, Array, Array]:
     )  # fmt: skip
 
 
+def _on_plane(lens: Lens, pixels: Array) -> Array:
+    """Pixels in OpenCV's count to the plane z = 1, as if there were no distortion."""
+    K = _K(lens)
+    return np.asarray((pixels - K[:2, 2]) / K[[0, 1], [0, 1]])
+
+
 def _distort(lens: Lens, ideal: Array) -> Array:
     """Points of the plane z = 1 to pixels of the distorted picture."""
-    K, D = _K(lens), np.array(lens.distortion)
-    if lens.fisheye:
-        return np.asarray(cv2.fisheye.distortPoints(ideal[:, None], K, D), np.float64)[:, 0]
-    solid = np.concatenate([ideal, np.ones((len(ideal), 1))], 1)[:, None]
-    pixels, _ = cv2.projectPoints(solid, np.zeros(3), np.zeros(3), K, D)
-    return np.asarray(pixels, np.float64)[:, 0]
+    K = _K(lens)
+    bent = LENSES[lens.kind].bend(ideal, lens.distortion)
+    return np.asarray(bent * K[[0, 1], [0, 1]] + K[:2, 2])
 
 
 def _ideal(lens: Lens, pixels: Array) -> Array:
     """Pixels of the distorted picture to points of the plane z = 1."""
-    K = _K(lens)
-    if lens.fisheye:
-        return _ideal_fisheye(lens, (pixels - K[:2, 2]) / K[[0, 1], [0, 1]])
-    ideal = _newton(lens, pixels)
-    k1, k2, _, _, k3 = lens.distortion
-    r = np.linspace(0, 1, 257) * np.linalg.norm(ideal, axis=1).max()
-    slope = 1 + 3 * k1 * r**2 + 5 * k2 * r**4 + 7 * k3 * r**6
+    model = LENSES[lens.kind]
+    ideal = model.unbend(_on_plane(lens, pixels), lens.distortion)
+    if lens.kind != "perspective":
+        return ideal  # each of the others stops at its own fold or at the widest angle
+    rays = (np.linspace(0, 1, 65)[:, None, None] * ideal[::8]).reshape(-1, 2)
+    unfolded = (determinant(model.bend, rays, lens.distortion) > 0).all()
     # Past a fold two places in space share a pixel, and the iteration gives one or neither.
-    if not (slope > 0).all() or not (np.abs(_distort(lens, ideal) - pixels) < 0.05).all():
+    if not unfolded or not (np.abs(_distort(lens, ideal) - pixels) < 0.05).all():
         raise _folded(lens)
     return ideal
-
-
-def _newton(lens: Lens, pixels: Array) -> Array:
-    """Inverts a perspective lens; OpenCV's own inversion stops after five rounds in its version 4.
-
-    Where it finds nothing, what it gives is far off, and the caller sees that.
-    """
-    K, step = _K(lens), 1e-6
-    ideal = (pixels - K[:2, 2]) / K[[0, 1], [0, 1]]
-    for _ in range(30):
-        off = pixels - _distort(lens, ideal)
-        if np.abs(off).max() < 1e-9:
-            break
-        columns = [
-            (_distort(lens, ideal + h) - _distort(lens, ideal - h)) / (2 * step)
-            for h in step * np.eye(2)
-        ]
-        (a, c), (b, d) = columns[0].T, columns[1].T
-        scale = a * d - b * c
-        scale = np.where(np.abs(scale) > 1e-6, scale, 1e-6)
-        move = np.stack([d * off[:, 0] - b * off[:, 1], a * off[:, 1] - c * off[:, 0]], 1)
-        ideal = ideal + np.clip(move / scale[:, None], -0.5, 0.5)
-    return np.asarray(ideal, np.float64)
-
-
-def _ideal_fisheye(lens: Lens, plane: Array) -> Array:
-    """Inverts the angle's polynomial by a table, up to its fold or the widest angle."""
-    theta = np.linspace(0, WIDEST, 1 << 14)
-    k = lens.distortion
-    bent = theta * (1 + sum(k[i] * theta ** (2 * i + 2) for i in range(4)))
-    falls = np.flatnonzero(np.diff(bent) <= 0)
-    end = int(falls[0]) + 1 if len(falls) else len(theta)
-    radius = np.linalg.norm(plane, axis=1)
-    angle = np.interp(radius, bent[:end], theta[:end])
-    scale = np.where(radius > 1e-12, np.tan(angle) / np.maximum(radius, 1e-12), 1.0)
-    return np.asarray(plane * scale[:, None], np.float64)
 
 
 def _folded(lens: Lens) -> ValueError:

@@ -3,11 +3,48 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 from clay4d.scenes.dataset import MEMORY_BUDGET, Dataset
+from clay4d.scenes.loaders.colmap import colmap_folders, load_colmap
+from clay4d.scenes.loaders.film import SUFFIXES as FILMS
+from clay4d.scenes.loaders.llff import load_llff
+from clay4d.scenes.loaders.multiview import is_multiview, load_multiview
+from clay4d.scenes.loaders.nerfies import load_nerfies
 from clay4d.scenes.loaders.panoptic import load_panoptic
 from clay4d.scenes.loaders.transforms import SPLITS, load_transforms
+
+LAYOUTS: Mapping[str, tuple[Callable[[Path], bool], Callable[..., Dataset]]] = {
+    "transforms.json (Blender, D-NeRF, instant-ngp, nerfstudio)": (
+        lambda root: _any(root, "transforms.json", *(f"transforms_{s}.json" for s in SPLITS)),
+        load_transforms,
+    ),
+    "train_meta.json (Panoptic)": (lambda root: _any(root, "train_meta.json"), load_panoptic),
+    "Nerfies, HyperNeRF or DyCheck (dataset.json, metadata.json, camera, rgb)": (
+        lambda root: _any(root, "dataset.json", "metadata.json"),
+        load_nerfies,
+    ),
+    "N3DV (poses_bounds.npy, cam00.mp4, …)": (
+        lambda root: _any(root, "poses_bounds.npy") and any(map(_is_film, root.iterdir())),
+        load_llff,
+    ),
+    "multi-view (a film or folder a camera, cameras.json or sparse_)": (
+        is_multiview,
+        load_multiview,
+    ),
+    "COLMAP (sparse/0, images)": (
+        lambda root: _any(root, "sparse", "colmap/sparse") or bool(colmap_folders(root)),
+        load_colmap,
+    ),
+    "LLFF (poses_bounds.npy, images)": (
+        lambda root: _any(root, "poses_bounds.npy"),
+        load_llff,
+    ),
+}
+"""What is known, in the order in which it is looked for: its name, how it is told, its loader."""
 
 
 def load_dataset(
@@ -16,13 +53,14 @@ def load_dataset(
     background: tuple[float, float, float] | None = None,
     test_every: int = 8,
     memory_budget: int = MEMORY_BUDGET,
+    factor: int | None = None,
 ) -> Dataset:
     """The data set in the folder `path`, whatever its layout.
 
-    Known are, in this order, transforms_{train,val,test}.json (Blender, D-NeRF, clay4d's own),
-    transforms.json (instant-ngp, nerfstudio) and train_meta.json (Panoptic as Dynamic 3D Gaussians
-    has it). `background` is sRGB, 0 to 1; `test_every` holds views out where the data has no
-    splits; `memory_budget` is bytes of decoded pictures kept per split.
+    Known are the layouts in `LAYOUTS`, looked for in that order. `background` is sRGB, 0 to 1;
+    `test_every` holds views out where the data has no splits; `memory_budget` is bytes of decoded
+    pictures kept per split; `factor` chooses pictures that many times smaller where a layout has
+    them or films are scaled as they are read (its loader says what it takes by default).
 
     Raises:
         FileNotFoundError: no such folder, or a file that it speaks of is missing.
@@ -39,14 +77,40 @@ def load_dataset(
         )
     if memory_budget < 0:
         raise ValueError(f"memory_budget got {memory_budget}; expected bytes, 0 or more.")
-    background = _color(background)
-    if any((root / f"transforms{s}.json").exists() for s in ("", *(f"_{s}" for s in SPLITS))):
-        return load_transforms(
-            root, background=background, test_every=test_every, memory_budget=memory_budget
-        )
-    if (root / "train_meta.json").exists():
-        return load_panoptic(root, background=background, memory_budget=memory_budget)
+    if factor is not None and factor < 1:
+        raise ValueError(f"factor got {factor}; expected 1 or more. Use 2 for half the size.")
+    options: dict[str, Any] = {
+        "background": _color(background), "test_every": test_every,
+        "memory_budget": memory_budget, "factor": factor,
+    }  # fmt: skip
+    for layout, (fits, load) in LAYOUTS.items():
+        if fits(root):
+            return _load(root, layout, load, options)
     raise _unknown(root)
+
+
+def _load(
+    root: Path, layout: str, load: Callable[..., Dataset], options: dict[str, Any]
+) -> Dataset:
+    """The folder read by one loader, with the options that it has; errors name the layout."""
+    known = signature(load).parameters
+    if options["factor"] not in (None, 1) and "factor" not in known:
+        raise ValueError(
+            f"factor got {options['factor']}; expected none, since {root.name} is {layout}. "
+            "Scale the pictures and the intrinsics."
+        )
+    try:
+        return load(root, **{k: v for k, v in options.items() if k in known})
+    except (ValueError, FileNotFoundError) as error:
+        raise type(error)(f"{error} The folder was read as {layout}.") from None
+
+
+def _is_film(path: Path) -> bool:
+    return path.suffix.lower() in FILMS
+
+
+def _any(root: Path, *names: str) -> bool:
+    return any((root / name).exists() for name in names)
 
 
 def _folder(path: str | Path) -> Path:
@@ -64,9 +128,8 @@ def _unknown(root: Path) -> ValueError:
     entries = sorted(entry.name + "/" * entry.is_dir() for entry in root.iterdir())
     found = ", ".join(entries[:8]) + (f" and {len(entries) - 8} more" if len(entries) > 8 else "")
     return ValueError(
-        f"data folder {root.name} got {found or 'nothing'}; expected transforms_train.json "
-        "(Blender, D-NeRF), transforms.json (instant-ngp, nerfstudio) or train_meta.json "
-        "(Panoptic). Run `clay4d prepare` on a video or on pictures without poses."
+        f"data folder {root.name} got {found or 'nothing'}; expected {', '.join(LAYOUTS)}. "
+        "Run `clay4d prepare` on a video or on pictures without poses."
     )
 
 

@@ -3,25 +3,24 @@
 Sources: NeRF's and D-NeRF's transforms_{train,val,test}.json (camera_angle_x in radians, `time`
 from 0 to 1), instant-ngp's colmap2nerf.py, nerfstudio's docs/quickstart/data_conventions.md. All
 hold OpenGL camera-to-world poses (x right, y up, z back), which are turned here into OpenCV
-world-to-camera ones. Two fields are clay4d's own, at the top of each file: `duration`, the seconds
-for which `time` 0 to 1 stands (1 where absent), and `bounds`, the starting box in metres.
+world-to-camera ones. Three fields are clay4d's own: at the top of each file `duration`, the seconds
+for which `time` 0 to 1 stands (1 where absent), and `bounds`, the starting box in metres; in a frame
+`moving_path`, a mask of what moves, which is read where there is no mask_path.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from clay4d.scenes.cameras import Cameras
-from clay4d.scenes.dataset import MEMORY_BUDGET, Dataset, Views
+from clay4d.scenes.dataset import MEMORY_BUDGET, Dataset
 from clay4d.scenes.loaders.bounds import camera_bounds, synthetic_bounds
 from clay4d.scenes.loaders.fields import array, inverse, number, objects, positive, read_json, rigid
 from clay4d.scenes.loaders.images import (
@@ -30,33 +29,16 @@ from clay4d.scenes.loaders.images import (
     find,
     header,
     inside,
-    read_image,
-    read_mask,
-    with_mask,
 )
-from clay4d.scenes.loaders.lens import Lens, pinhole, read_lens, undistort
+from clay4d.scenes.loaders.lens import pinhole, read_lens
+from clay4d.scenes.loaders.ply import read_points
+from clay4d.scenes.loaders.shots import WHITE, Color, Shot, every, views_of
 
+MILLIMETRE = 1e-3
+"""Metres for which 1 stands in depth files, unless depth_unit_scale_factor says else."""
 SPLITS = ("train", "val", "test")
-WHITE = (1.0, 1.0, 1.0)
 FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 """OpenGL's camera axes to OpenCV's, and back."""
-Color = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Shot:
-    """One entry of `frames`, checked."""
-
-    name: str
-    """The picture, from the data folder, with its suffix."""
-    lens: Lens
-    """As the file states it; the picture is undistorted when decoded."""
-    viewmat: Float[np.ndarray, "4 4"]
-    """World to camera, OpenCV axes, float64."""
-    time: float | None
-    """Seconds."""
-    mask: str | None
-    alpha: bool
 
 
 def load_transforms(
@@ -81,7 +63,10 @@ def load_transforms(
     metas, shots = _read(root, test_every)
     everything = [shot for group in shots.values() for shot in group]
     duration = _shared_duration(metas) if _timed(everything) else 0.0
-    splits = {s: _views(root, s, group, background, memory_budget) for s, group in shots.items()}
+    splits = {
+        s: views_of(root, s, group, background=background, memory_budget=memory_budget)
+        for s, group in shots.items()
+    }
     bounds, how = _bounds(metas["train"], splits["train"].cameras)
     alpha = any(shot.alpha for shot in everything)
     notes = {
@@ -91,7 +76,17 @@ def load_transforms(
         "bounds": how,
     }
     background = background or (WHITE if alpha else None)
-    return Dataset(root.name, splits, duration, bounds, background=background, notes=notes)
+    return Dataset(
+        root.name, splits, duration, bounds, background=background,
+        points=_points(root, metas["train"]), notes=notes,
+    )  # fmt: skip
+
+
+def _points(root: Path, meta: Mapping[str, Any]) -> Float[Tensor, "P 6"] | None:
+    """nerfstudio's ply_file_path: points of the same world as the poses."""
+    if meta.get("ply_file_path") is None:
+        return None
+    return torch.from_numpy(read_points(root, find(root, meta["ply_file_path"], suffixes=("",))))
 
 
 def _read(root: Path, test_every: int) -> tuple[dict[str, dict[str, Any]], dict[str, list[Shot]]]:
@@ -107,7 +102,7 @@ def _read(root: Path, test_every: int) -> tuple[dict[str, dict[str, Any]], dict[
         return metas, {s: _shots(root, metas[s], files[s]) for s in metas}
     meta = read_json(root, "transforms.json")
     shots = _shots(root, meta, "transforms.json")
-    return {"train": meta}, _divide(root, meta, shots) or _every(shots, test_every)
+    return {"train": meta}, _divide(root, meta, shots) or every(shots, test_every)
 
 
 def _shots(root: Path, meta: Mapping[str, Any], file: str) -> list[Shot]:
@@ -130,13 +125,33 @@ def _shot(root: Path, meta: Mapping[str, Any], frame: Mapping[str, Any], file: s
         )
     c2w = rigid(frame["transform_matrix"], f"transform_matrix of {where}")
     mask = None
-    if frame.get("mask_path") is not None:
-        mask = find(root, frame["mask_path"], suffixes=("",))
+    masked = frame.get("mask_path", frame.get("moving_path"))
+    if masked is not None:
+        mask = find(root, masked, suffixes=("",))
         check_size(mask, header(root, mask), (width, height), whose=f"picture {name}")
+    depth = frame.get("depth_file_path")
+    if depth is not None:
+        depth = find(root, depth, suffixes=("",))
+    unit = positive(meta, "depth_unit_scale_factor", file, default=MILLIMETRE)
     lens = read_lens(both, width, height, where)
     if lens.distorted:
         pinhole(lens)  # a lens that cannot be undistorted is refused now, not in mid-training
-    return Shot(name, lens, inverse(c2w @ FLIP), _time(meta, frame, where), mask, alpha)
+    time = _time(meta, frame, where)
+    return Shot(
+        name, lens, inverse(c2w @ FLIP), time, mask, alpha,
+        camera=_camera_id(frame, where), depth=depth, depth_unit=unit,
+    )  # fmt: skip
+
+
+def _camera_id(frame: Mapping[str, Any], where: str) -> int | None:
+    value = frame.get("camera_id")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 1 << 31:
+        raise ValueError(
+            f"{where} got camera_id = {str(value)[:60]!r}; expected a whole number. Correct it."
+        )
+    return value
 
 
 def _duration(meta: Mapping[str, Any], where: str) -> float:
@@ -210,61 +225,6 @@ def _divide(
 def _named(by_name: Mapping[str, Shot], name: str) -> str | None:
     plain = str(PurePosixPath(name))
     return next((plain + s for s in SUFFIXES if plain + s in by_name), None)
-
-
-def _every(shots: Sequence[Shot], test_every: int) -> dict[str, list[Shot]]:
-    """Every `test_every`-th view by name is held out, as mip-NeRF 360 and gsplat do."""
-    ordered = sorted(shots, key=lambda shot: shot.name)
-    train = [shot for i, shot in enumerate(ordered) if i % test_every]
-    return {"train": train, "test": ordered[::test_every]}
-
-
-def _views(
-    root: Path, split: str, shots: Sequence[Shot], background: Color | None, memory_budget: int
-) -> Views:
-    if not shots:
-        raise ValueError(
-            f"split {split} of {root.name} got no pictures; expected at least one. "
-            "Add pictures, or list fewer for the other splits."
-        )
-    width, height = shots[0].lens.width, shots[0].lens.height
-    for shot in shots:
-        check_size(
-            shot.name,
-            (shot.lens.width, shot.lens.height),
-            (width, height),
-            whose=f"{shots[0].name} of the same split",
-        )
-    new = [pinhole(shot.lens) for shot in shots]
-    Ks = [[[n.fx, 0, n.cx], [0, n.fy, n.cy], [0, 0, 1]] for n in new]
-    cameras = Cameras(
-        torch.from_numpy(np.stack([shot.viewmat for shot in shots])).float(),
-        torch.tensor(Ks, dtype=torch.float32),
-        width,
-        height,
-        torch.tensor([shot.time or 0.0 for shot in shots], dtype=torch.float32),
-    )
-    alpha = any(shot.alpha for shot in shots)
-    return Views(
-        cameras,
-        [shot.name for shot in shots],
-        partial(_decode, root, shots),
-        background=(background or WHITE) if alpha else None,
-        memory_budget=memory_budget,
-    )
-
-
-def _decode(root: Path, shots: Sequence[Shot], index: int) -> UInt8[np.ndarray, "H W D"]:
-    """Picture `index`, with its mask as fourth channel, undistorted."""
-    shot = shots[index]
-    size = (shot.lens.width, shot.lens.height)
-    pixels = read_image(root, shot.name)
-    check_size(shot.name, pixels.shape[1::-1], size)
-    if shot.mask is not None:
-        mask = read_mask(root, shot.mask)
-        check_size(shot.mask, mask.shape[::-1], size)
-        pixels = with_mask(pixels, mask)
-    return undistort(shot.lens, pixels, alpha=shot.alpha)
 
 
 def _bounds(meta: Mapping[str, Any], cameras: Cameras) -> tuple[Float[Tensor, "2 3"], str]:

@@ -14,11 +14,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clay4d.physics_baseline.simulate import simulate
+    from clay4d.physics_baseline.spec import SceneSpec
     from clay4d.renderers import Rendering, rasterization, render
     from clay4d.renderers.paths import camera_path
     from clay4d.renderers.video import render_video, write_video
     from clay4d.scenes import Cameras, Dataset, Gaussians, Scene
     from clay4d.scenes.loaders import load_dataset
+    from clay4d.scenes.prepare import prepare
     from clay4d.scenes.store import load_scene as load
     from clay4d.scenes.store import save_scene as save
     from clay4d.training.config import TrainConfig
@@ -39,6 +42,7 @@ __all__ = [
     "Gaussians",
     "Rendering",
     "Scene",
+    "SceneSpec",
     "TrainConfig",
     "camera_path",
     "evaluate",
@@ -47,10 +51,12 @@ __all__ = [
     "load_dataset",
     "load_run",
     "make_worlds",
+    "prepare",
     "rasterization",
     "render",
     "render_video",
     "save",
+    "simulate",
     "train",
     "train_world",
     "write_video",
@@ -62,6 +68,7 @@ _HOMES = {
     "Gaussians": "scenes.Gaussians",
     "Rendering": "renderers.Rendering",
     "Scene": "scenes.Scene",
+    "SceneSpec": "physics_baseline.spec.SceneSpec",
     "TrainConfig": "training.config.TrainConfig",
     "camera_path": "renderers.paths.camera_path",
     "evaluate": "training.evaluate.evaluate",
@@ -70,10 +77,12 @@ _HOMES = {
     "load_dataset": "scenes.loaders.load_dataset",
     "load_run": "training.run.load_run",
     "make_worlds": "world_model.worlds.make.make_worlds",
+    "prepare": "scenes.prepare.prepare",
     "rasterization": "renderers.rasterization",
     "render": "renderers.render",
     "render_video": "renderers.video.render_video",
     "save": "scenes.store.save_scene",
+    "simulate": "physics_baseline.simulate.simulate",
     "train": "training.run.train",
     "train_world": "world_model.training.run.train_world",
     "write_video": "renderers.video.write_video",

@@ -119,6 +119,29 @@ def render(
     print(f"{target}: {written} frames")
 
 
+def prepare(
+    source: tyro.conf.Positional[Path], *, out: Path, frames: int = 150, size: int = 1280
+) -> None:
+    """Turn a film, a folder of films or of pictures into a data set with camera poses.
+
+    Args:
+        source: a film, a folder of films (one a camera), or a folder of pictures.
+        out: a new folder for the data.
+        frames: the most that are kept of a film.
+        size: longer side of the written pictures, in pixels.
+    """
+    from clay4d.scenes.prepare import prepare as run
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    done = run(source, out, frames=frames, size=size, say=say)
+    print(done.report.text())
+    print(
+        f"{out}: see contact_sheet.png. Train on it with: clay4d train quick --data {out} --out RUN"
+    )
+
+
 def demo(*, out: Path = Path("demo"), minutes: float | None = None, seed: int = 0) -> None:
     """Make a small moving scene, train on its pictures, and show the result; nothing to download.
 
@@ -195,14 +218,81 @@ def generate(
     print(f"{out}: {count} objects, {len(made.cameras)} pictures. Look at {out / 'sheet.png'}.")
 
 
+def simulate(
+    what: tyro.conf.Positional[str],
+    *,
+    out: Path,
+    engine: Literal["mujoco", "bullet"] = "mujoco",
+    renderer: Literal["auto", "raycast", "mujoco-gl"] = "auto",
+    rig: int = 6,
+    every: int = 2,
+    seed: int = 0,
+) -> None:
+    """Simulate a prompt or a scene file into videos, truth and data to train on.
+
+    Args:
+        what: a prompt, such as "a red ball rolls down a ramp and hits two blue cubes", or SPEC.json.
+        out: a new folder.
+        engine: what simulates; bullet needs the extra bullet.
+        renderer: what draws; auto is raycast, which needs no OpenGL.
+        rig: fixed cameras around the scene, for training; 0 for none.
+        every: frames between two pictures of a rig camera.
+        seed: of what a prompt leaves open.
+    """
+    _announce_kernels(60)
+    from clay4d.physics_baseline.progress import progress_bar
+    from clay4d.physics_baseline.simulate import simulate as run
+
+    with progress_bar() as progress:
+        session = run(
+            what, out, engine=engine, renderer=renderer, rig=rig, every=every, seed=seed,
+            progress=progress,
+        )  # fmt: skip
+    for said, became in session.calls[0]["result"]["understood"]:
+        print(f"{said}  →  {became}")
+    print(f"{out}: see {out / 'video.mp4'}; train on it with: clay4d train dnerf --data {out}")
+
+
+def tools(*, serve: bool = False, replay: Path | None = None, out: Path | None = None) -> None:
+    """List the physics baseline's tools, serve them over MCP, or replay a trace.
+
+    Args:
+        serve: speak MCP on standard input and output; needs the extra mcp.
+        replay: a trace.json, or a folder with one, whose calls are made again.
+        out: the folder for what the tools write; required by serve and replay.
+    """
+    from clay4d.physics_baseline.progress import print_tools, progress_bar
+
+    if (serve or replay is not None) and out is None:
+        raise ValueError(
+            "out got nothing; expected a folder for what the tools write. Add --out DIR."
+        )
+    if serve and out is not None:
+        from clay4d.physics_baseline.tools.server import serve as run
+
+        run(out)
+    elif replay is not None and out is not None:
+        from clay4d.physics_baseline.tools import read_trace
+        from clay4d.physics_baseline.tools import replay as again
+
+        with progress_bar() as progress:
+            differences = again(read_trace(replay), out, progress=progress)
+        print("\n".join(differences) or f"{out}: every call came out the same.")
+    else:
+        print_tools()
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
+    "prepare": prepare,
     "train": train,
     "train-world": train_world,
     "evaluate": evaluate,
     "render": render,
     "make-worlds": make_worlds,
     "generate": generate,
+    "simulate": simulate,
+    "tools": tools,
 }
 
 
@@ -317,11 +407,14 @@ def _print_metrics(metrics: dict[str, Any], path: Path) -> None:
 
     rows = sorted(metrics["per_image"], key=lambda row: float(row["psnr"]))
     table = Table(title=f"{metrics['split']}: {metrics['images']} pictures")
-    for name in ("", "PSNR", "SSIM"):
+    measures = {"PSNR": "psnr", "SSIM": "ssim", "mPSNR": "mpsnr", "mSSIM": "mssim"}
+    shown = {title: key for title, key in measures.items() if key in metrics}
+    for name in ("", *shown):
         table.add_column(name, justify="left" if not name else "right")
     named = {"mean": metrics, f"worst ({rows[0]['name']})": rows[0]}
     named[f"best ({rows[-1]['name']})"] = rows[-1]
     for label, row in named.items():
-        table.add_row(label, f"{row['psnr']:.2f}", f"{row['ssim']:.4f}")
+        digits = {key: 2 if key.endswith("psnr") else 4 for key in shown.values()}
+        table.add_row(label, *(f"{row[k]:.{d}f}" if k in row else "" for k, d in digits.items()))
     Console().print(table)
     print(path)

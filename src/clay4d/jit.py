@@ -61,6 +61,14 @@ def inlined(function: Any) -> Any:
     return numba.njit(inline="always", **_OPTIONS)(function)
 
 
+def fused(function: Any) -> Any:
+    """Compile a function into each of its callers by LLVM, which `inlined` does before types are known.
+
+    For what takes a tuple of many arrays: a real call would copy and count each of them.
+    """
+    return numba.njit(forceinline=True, **_OPTIONS)(function)
+
+
 @intrinsic
 def float_from_bits(typing_context, value):  # type: ignore[no-untyped-def]
     """The float32 that has these 32 bits: vectorises, where a view of an array does not."""

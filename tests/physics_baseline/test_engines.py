@@ -264,9 +264,16 @@ def test_energy_from_nowhere_is_named() -> None:
     from clay4d.physics_baseline.engines.checks import check_energy
 
     scene = falling(Sphere(name="a", position=(0, 0, 1)))
-    check_energy("x", scene, 0.1, gain=0.4, kinetic=1.0)
-    with pytest.raises(SimulationError, match="energy grew by 60 J"):
-        check_energy("x", scene, 0.1, gain=60.0, kinetic=1.0)
+    good = simulate(scene)
+    check_energy(scene, good)
+    kinetic = good.kinetic.copy()
+    kinetic[6:] += 100.0
+    bad = dataclasses.replace(good, kinetic=kinetic, work=good.work)
+    check_energy(scene, dataclasses.replace(bad, work=good.work + 100.0 * (good.times >= 0.25)))
+    potential = good.potential.copy()
+    potential[6:] += 60.0
+    with pytest.raises(SimulationError, match="energy grew by 60 J out of nothing by 0.250 s"):
+        check_energy(scene, dataclasses.replace(good, potential=potential))
 
 
 def test_touches_are_counted_once(engine: Any) -> None:

@@ -278,7 +278,7 @@ def test_a_missing_pose_and_a_single_view_are_refused(posed: Any, tmp_path: Path
 def test_unknown_layouts_are_named(posed: Any, tmp_path: Path) -> None:
     (tmp_path / "video.mp4").touch()
     (tmp_path / "colmap").mkdir()
-    posed.refused(tmp_path, "got colmap/, video.mp4; expected transforms_train.json")
+    posed.refused(tmp_path, "got colmap/, video.mp4; expected transforms.json")
     posed.put(tmp_path, {}, "transforms_test.json")
     posed.refused(
         tmp_path, "got transforms_test.json alone; expected transforms_train.json beside it"

@@ -12,7 +12,6 @@ import math
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -73,13 +72,15 @@ class ByteModel:
         >>> bool((short == long[:10]).all())
         True
         """
-        return self._run(text)[0]
+        entropies, _ = self._run(text)
+        return entropies
 
     def surprises(self, text: bytes) -> Float32[np.ndarray, " L"]:
         """Bits that each byte costs; their mean is the text's bits per byte."""
-        return self._run(text)[1]
+        _, surprises = self._run(text)
+        return surprises
 
-    def _run(self, text: bytes) -> tuple[Any, Any]:
+    def _run(self, text: bytes) -> tuple[Float32[np.ndarray, " L"], Float32[np.ndarray, " L"]]:
         data = np.frombuffer(text, np.uint8)
         entropy, surprise = np.zeros(len(data), np.float32), np.zeros(len(data), np.float32)
         read_bytes(data, self._gates, self.state, self.state_bias, self.head, self.head_bias, entropy, surprise)  # fmt: skip

@@ -12,10 +12,11 @@ import importlib.util
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from clay4d.world_model.worlds.format import HIDDEN, WorldEvent
+from clay4d.world_model.worlds.format import HIDDEN, Split, WorldEvent
 from clay4d.world_model.worlds.layout import Crowded
 from clay4d.world_model.worlds.sample import Story, draw_story
 from clay4d.world_model.worlds.settings import WorldsConfig
@@ -38,7 +39,7 @@ def prompt_texts(count: int, *, seed: int = SEED) -> Iterator[str]:
         for tries in range(100):
             rng = np.random.default_rng([seed, index, tries])
             try:
-                split = "ood-count" if index % 5 == 0 else "train"
+                split: Split = "ood-count" if index % 5 == 0 else "train"
                 story = draw_story(rng, config, split, HIDDEN[index % len(HIDDEN)])
                 break
             except Crowded:
@@ -99,7 +100,7 @@ def _paragraphs(text: str) -> Iterator[str]:
             yield words
 
 
-def build_corpus(*, worlds: int = 4800) -> tuple[bytes, bytes, dict[str, object]]:
+def build_corpus(*, worlds: int = 4800) -> tuple[bytes, bytes, dict[str, Any]]:
     """Training and held-out text, half prompts and half English by bytes, and where it came from.
 
     Texts are held out by the hash of their content, so the same text is never on both sides.
@@ -109,14 +110,14 @@ def build_corpus(*, worlds: int = 4800) -> tuple[bytes, bytes, dict[str, object]
     for name, texts in sources.items():
         for text in dict.fromkeys(texts):
             data = text.encode() + b"\n"
-            side = int(hashlib.sha256(data).hexdigest()[:8], 16) % HELD == 0
-            sides[name][side].append(data)
+            side = int(hashlib.sha256(data).hexdigest()[:8], 16)
+            sides[name][side % HELD == 0].append(data)
     out = []
     for side in (0, 1):
         both = [b"".join(sides[name][side]) for name in ("prompts", "english")]
         length = min(map(len, both))
         out.append(b"".join(b[:length] for b in both))
-    about = {
+    about: dict[str, Any] = {
         "prompts": f"{worlds} worlds, seed {SEED}",
         "english": ["pydoc_data.topics (PSF-2.0)", *(f"{p} docstrings (BSD-3-Clause)" for p in PACKAGES)],
         "bytes": [len(b) for b in out],

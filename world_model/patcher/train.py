@@ -120,11 +120,11 @@ def train_byte_model(out: str | Path, options: ByteTraining, *, progress: bool =
 def held_out_bits(model: nn.Module, held: bytes, length: int) -> float:
     """Bits per byte over 512 windows of held-out text."""
     tokens, targets = Windows(held, length, seed=1).draw(512)
-    total = sum(
+    losses = [
         float(F.cross_entropy(model(a).flatten(0, 1), b.flatten()))
         for a, b in zip(tokens.split(64), targets.split(64))
-    )
-    return total / len(tokens.split(64)) / float(np.log(2))
+    ]
+    return float(np.mean(losses) / np.log(2))
 
 
 if __name__ == "__main__":

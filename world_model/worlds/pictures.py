@@ -31,7 +31,7 @@ def camera_matrices(camera: FixedCamera) -> tuple[Float[np.ndarray, "4 4"], Floa
     """World to camera in OpenCV axes, and intrinsics in pixels.
 
     >>> V, K = camera_matrices(FixedCamera(name="c", position=(0, -2, 0), width=64, height=64))
-    >>> (V @ [0, 0, 1, 1]).round(6).tolist(), K[0, 2]
+    >>> (V @ [0, 0, 1, 1]).round(6).tolist(), float(K[0, 2])
     ([0.0, -1.0, 2.0, 1.0], 32.0)
     """
     eye, to = np.array(camera.position, float), np.array(camera.look_at, float)
