@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from clay4d.cli_world import generate, train_world, train_world_command
 from clay4d.config import load_config, preset_folder, presets
 from clay4d.training.config import TrainConfig
 
@@ -39,27 +40,8 @@ class TrainCommand:
     """Go on from the run's last checkpoint, with its config."""
 
 
-@dataclass(frozen=True)
-class TrainWorldCommand:
-    """Train the world model on worlds that make-worlds made."""
-
-    data: Path
-    """Folder of make-worlds."""
-    out: Path
-    """Folder of the run: config.yaml, checkpoints, curves, the model and its errors."""
-    config: Annotated[Any, tyro.conf.arg(name="")]
-    perception_run: Path | None = None
-    """A run whose encoder, decoder and slots are taken over; only the reasoner is trained."""
-    resume: bool = False
-    """Go on from the last checkpoint of each stage, with the run's config."""
-
-
 def train() -> None:
     """Train a scene from posed pictures."""
-
-
-def train_world() -> None:
-    """Train the world model on worlds that make-worlds made."""
 
 
 def evaluate(run: Run, *, split: str = "test", data: Path | None = None) -> None:
@@ -184,40 +166,6 @@ def make_worlds(
     print(f"{out}: {count} worlds ({shares}). Look at {out / 'sheet.png'}.")
 
 
-def generate(
-    prompt: tyro.conf.Positional[str],
-    *,
-    out: Path,
-    context: Path | None = None,
-    thoughts: int = 4,
-    seed: int = 0,
-    weights: Path | None = None,
-    allow_unknown: bool = False,
-    temperature: float = 1.0,
-) -> None:
-    """Generate a dynamic scene from a prompt, and from posed frames if there are any.
-
-    Args:
-        prompt: what is in the scene and what happens, in English.
-        out: a new folder for the scene; render, view and evaluate take it like any run.
-        context: worlds (DIR or DIR/000012) or posed pictures with masks that the scene begins with.
-        thoughts: latent thoughts before each half second, 0 to 16.
-        seed: of the draw among the ways in which things can go.
-        weights: a model file or a run of train-world; the released weights by default.
-        allow_unknown: leave out words that training never saw.
-        temperature: 0 for the likeliest future, 1 for a fair draw.
-    """
-    _announce_kernels(20)
-    from clay4d.world_model.generate import generate as make
-
-    made = make(
-        prompt, out, context=context, thoughts=thoughts, seed=seed, weights=weights,
-        allow_unknown=allow_unknown, temperature=temperature,
-    )  # fmt: skip
-    count = int(made.slots.present.sum())
-    print(f"{out}: {count} objects, {len(made.cameras)} pictures. Look at {out / 'sheet.png'}.")
-
-
 def simulate(
     what: tyro.conf.Positional[str],
     *,
@@ -307,7 +255,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args[:1] == ["train"]:
             _train(args[1:])
         elif args[:1] == ["train-world"]:
-            _train_world(args[1:])
+            train_world_command(args[1:])
         else:
             tyro.extras.subcommand_cli_from_dict(
                 COMMANDS,
@@ -359,32 +307,6 @@ def parse_train(args: Sequence[str]) -> TrainCommand:
         command, prog="clay4d train", args=list(args), config=(tyro.conf.AvoidSubcommands,)
     )
     return parsed
-
-
-def _train_world(args: list[str]) -> None:
-    from clay4d.world_model.training.config import WorldModelConfig
-
-    known = presets(WorldModelConfig, preset_folder(), prefix="train-world")
-    if args and args[0].endswith((".yaml", ".yml")):
-        own = load_config(WorldModelConfig, args[0], but=("data", "perception_run"))
-        known = {args[0]: ("", own)}
-    command: Any = tyro.extras.subcommand_type_from_defaults(
-        {
-            name: TrainWorldCommand(tyro.MISSING, tyro.MISSING, config)
-            for name, (_, config) in known.items()
-        },
-        {name: note for name, (note, _) in known.items()},
-    )
-    given: TrainWorldCommand = tyro.cli(
-        command, prog="clay4d train-world", args=args, config=(tyro.conf.AvoidSubcommands,)
-    )
-    _announce_kernels(20)
-    from clay4d.world_model.training.run import train_world
-
-    train_world(
-        given.config, given.data, given.out, perception=given.perception_run, resume=given.resume
-    )
-    print(f"{given.out}: trained. Try: clay4d generate PROMPT --weights {given.out} --out RUN")
 
 
 def _check_run(run: Path) -> None:
