@@ -12,12 +12,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from clay4d.scenes.motion import ControlNodes, HexPlane, Motion, Polynomial, RigidParts, Static
+from clay4d.scenes.motion import (
+    ControlNodes,
+    HexPlane,
+    Motion,
+    Polynomial,
+    RigidParts,
+    RigidPaths,
+    Static,
+)
 from clay4d.scenes.splat_scene import SplatScene
 
 FORMAT = "clay4d-scene-1"
 MOTIONS: dict[str, Any] = {
-    m.kind: m for m in (Static, ControlNodes, HexPlane, Polynomial, RigidParts)
+    m.kind: m for m in (Static, ControlNodes, HexPlane, Polynomial, RigidParts, RigidPaths)
 }
 
 

@@ -117,12 +117,15 @@ def _nothing_left_of_a_failure(out: Path) -> Iterator[None]:
 def load_run(run: str | Path) -> tuple[SplatScene, TrainConfig, Path]:
     """A run's scene, its config and the data it was trained on.
 
+    A run of `generate` was not trained: its config is the default one, its data its own pictures.
+
     Raises:
         FileNotFoundError: no such run, or one that has not ended.
     """
     run = Path(run)
     raw = load_config(dict, run / "config.yaml")
     data = Path(raw.pop("data"))
+    raw.pop("generated", None)
     return load_scene(run / SCENE), from_dict(TrainConfig, raw, where=str(run)), data
 
 

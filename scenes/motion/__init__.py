@@ -5,6 +5,16 @@ from clay4d.scenes.motion.control_nodes import ControlNodes
 from clay4d.scenes.motion.hexplane import HexPlane
 from clay4d.scenes.motion.polynomial import Polynomial
 from clay4d.scenes.motion.rigid_parts import RigidParts
+from clay4d.scenes.motion.rigid_paths import RigidPaths
 from clay4d.scenes.motion.static import Static
 
-__all__ = ["ControlNodes", "HexPlane", "Motion", "Moved", "Polynomial", "RigidParts", "Static"]
+__all__ = [
+    "ControlNodes",
+    "HexPlane",
+    "Motion",
+    "Moved",
+    "Polynomial",
+    "RigidParts",
+    "RigidPaths",
+    "Static",
+]

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from clay4d.training.config import TrainConfig
     from clay4d.training.evaluate import evaluate
     from clay4d.training.run import load_run, train
+    from clay4d.world_model.generate import generate
+    from clay4d.world_model.training.run import train_world
     from clay4d.world_model.worlds.make import make_worlds
 
 # Threads that wait for work sleep. GNU OpenMP lets them spin, and where other processes want the cores
@@ -44,6 +46,7 @@ __all__ = [
     "TrainConfig",
     "camera_path",
     "evaluate",
+    "generate",
     "load",
     "load_dataset",
     "load_run",
@@ -55,6 +58,7 @@ __all__ = [
     "save",
     "simulate",
     "train",
+    "train_world",
     "write_video",
 ]
 
@@ -68,6 +72,7 @@ _HOMES = {
     "TrainConfig": "training.config.TrainConfig",
     "camera_path": "renderers.paths.camera_path",
     "evaluate": "training.evaluate.evaluate",
+    "generate": "world_model.generate.generate",
     "load": "scenes.store.load_scene",
     "load_dataset": "scenes.loaders.load_dataset",
     "load_run": "training.run.load_run",
@@ -79,6 +84,7 @@ _HOMES = {
     "save": "scenes.store.save_scene",
     "simulate": "physics_baseline.simulate.simulate",
     "train": "training.run.train",
+    "train_world": "world_model.training.run.train_world",
     "write_video": "renderers.video.write_video",
 }
 

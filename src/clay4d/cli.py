@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from clay4d.cli_world import generate, train_world, train_world_command
 from clay4d.config import load_config, preset_folder, presets
 from clay4d.training.config import TrainConfig
 
@@ -237,9 +238,11 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
     "prepare": prepare,
     "train": train,
+    "train-world": train_world,
     "evaluate": evaluate,
     "render": render,
     "make-worlds": make_worlds,
+    "generate": generate,
     "simulate": simulate,
     "tools": tools,
 }
@@ -255,6 +258,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args[:1] == ["train"]:
             _train(args[1:])
+        elif args[:1] == ["train-world"]:
+            train_world_command(args[1:])
         else:
             tyro.extras.subcommand_cli_from_dict(
                 COMMANDS,

@@ -1,0 +1,99 @@
+"""The commands of the world model: train-world and generate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from clay4d.config import load_config, preset_folder, presets
+
+
+@dataclass(frozen=True)
+class TrainWorldCommand:
+    """Train the world model on worlds that make-worlds made."""
+
+    data: Path
+    """Folder of make-worlds."""
+    out: Path
+    """Folder of the run: config.yaml, checkpoints, curves, the model and its errors."""
+    config: Annotated[Any, tyro.conf.arg(name="")]
+    perception_run: Path | None = None
+    """A run whose encoder, decoder and slots are taken over; only the reasoner is trained."""
+    resume: bool = False
+    """Go on from the last checkpoint of each stage, with the run's config."""
+
+
+def train_world() -> None:
+    """Train the world model on worlds that make-worlds made."""
+
+
+def generate(
+    prompt: tyro.conf.Positional[str],
+    *,
+    out: Path,
+    context: Path | None = None,
+    thoughts: int = 4,
+    seed: int = 0,
+    weights: Path | None = None,
+    allow_unknown: bool = False,
+    temperature: float = 1.0,
+) -> None:
+    """Generate a dynamic scene from a prompt, and from posed frames if there are any.
+
+    Args:
+        prompt: what is in the scene and what happens, in English.
+        out: a new folder for the scene; render, view and evaluate take it like any run.
+        context: worlds (DIR or DIR/000012) or posed pictures with masks that the scene begins with.
+        thoughts: latent thoughts before each half second, 0 to 16.
+        seed: of the draw among the ways in which things can go.
+        weights: a model file or a run of train-world; the released weights by default.
+        allow_unknown: leave out words that training never saw.
+        temperature: 0 for the likeliest future, 1 for a fair draw.
+    """
+    from clay4d.cli import _announce_kernels
+    from clay4d.world_model.generate import generate as make
+
+    _announce_kernels(20)
+    made = make(
+        prompt, out, context=context, thoughts=thoughts, seed=seed, weights=weights,
+        allow_unknown=allow_unknown, temperature=temperature,
+    )  # fmt: skip
+    count = int(made.slots.present.sum())
+    print(f"{out}: {count} objects, {len(made.cameras)} pictures. Look at {out / 'sheet.png'}.")
+
+
+def train_world_command(args: list[str]) -> None:
+    """Run `clay4d train-world` with its arguments.
+
+    Raises:
+        ValueError: a YAML file that does not hold a config of the world model.
+        SystemExit: after help (0) and for arguments that cannot be parsed (2).
+    """
+    from clay4d.world_model.training.config import WorldModelConfig
+
+    known = presets(WorldModelConfig, preset_folder(), prefix="train-world")
+    if args and args[0].endswith((".yaml", ".yml")):
+        own = load_config(WorldModelConfig, args[0], but=("data", "perception_run"))
+        known = {args[0]: ("", own)}
+    command: Any = tyro.extras.subcommand_type_from_defaults(
+        {
+            name: TrainWorldCommand(tyro.MISSING, tyro.MISSING, config)
+            for name, (_, config) in known.items()
+        },
+        {name: note for name, (note, _) in known.items()},
+    )
+    given: TrainWorldCommand = tyro.cli(
+        command, prog="clay4d train-world", args=args, config=(tyro.conf.AvoidSubcommands,)
+    )
+    from clay4d.cli import _announce_kernels
+
+    _announce_kernels(20)
+    from clay4d.world_model.training.run import train_world
+
+    train_world(
+        given.config, given.data, given.out, perception=given.perception_run, resume=given.resume
+    )
+    print(f"{given.out}: trained. Try: clay4d generate PROMPT --weights {given.out} --out RUN")

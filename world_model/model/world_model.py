@@ -1,0 +1,202 @@
+"""The whole model, its file, and how a scene comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from clay4d.config import from_dict, to_dict
+from clay4d.scenes.store import read_tensors, write_tensors
+from clay4d.world_model.decoders import GaussianDecoder
+from clay4d.world_model.decoders.radiance_field import FieldDecoder
+from clay4d.world_model.encoder import Encoder
+from clay4d.world_model.encoder.segmenter import Segmenter
+from clay4d.world_model.model.dynamics import Dynamics, DynamicsSize, Segment
+from clay4d.world_model.model.heads import Births
+from clay4d.world_model.model.text import PATCHERS
+from clay4d.world_model.reasoners import Disturbance, Thoughts
+from clay4d.world_model.reasoners.thinker import Mind
+from clay4d.world_model.script import EventCodec
+from clay4d.world_model.slots import Slots
+from clay4d.world_model.training.config import WorldModelConfig
+from clay4d.world_model.training.stage import generator
+
+FORMAT = "clay4d-world-model-1"
+FPS = 12.0
+"""Frames a second of the worlds that the model learns from."""
+
+
+@dataclass(frozen=True)
+class Thinking:
+    """What the model thought on the way to a scene: before each segment, in order."""
+
+    thoughts: tuple[Thoughts, ...]
+    starts: tuple[float, ...]
+    """Seconds at which the segment after each stretch of thinking starts."""
+
+
+class WorldModel(nn.Module):
+    """Encoder, dynamics and decoder with what they were trained on."""
+
+    def __init__(
+        self, config: WorldModelConfig, codec: EventCodec, vocabulary: Sequence[str]
+    ) -> None:
+        super().__init__()
+        self.config, self.codec, self.vocabulary = config, codec, tuple(vocabulary)
+        self.encoder = Encoder(config.encoder)
+        sizes = {"looks": config.encoder.looks, "stage": config.encoder.stage}
+        self.decoder = GaussianDecoder(config.decoder, **sizes)
+        self.segmenter = Segmenter()
+        self.field = FieldDecoder(config.fields.size, looks=config.encoder.looks)
+        size = DynamicsSize(
+            config.reasoning.size, objects=config.encoder.objects, modes=config.reasoning.modes,
+            segment=config.reasoning.segment, **sizes,
+        )  # fmt: skip
+        self.dynamics = Dynamics(
+            size, config.reasoning.kind, codec.sizes(config.encoder.objects),
+            patcher=PATCHERS[config.reasoning.patches],
+        )  # fmt: skip
+
+    def save(self, path: Path, **notes: Any) -> None:
+        """Write the model to one safetensors file, with its config and `notes` in the header."""
+        header = {
+            "format": FORMAT, "config": to_dict(self.config), "templates": list(self.codec.templates),
+            "vocabulary": list(self.vocabulary), "notes": notes,
+        }  # fmt: skip
+        write_tensors(path, self.state_dict(), header)
+
+    @classmethod
+    def load(cls, path: Path) -> WorldModel:
+        """Read a model that `save` wrote.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: damaged, no world model, or one of another version.
+        """
+        tensors, header = read_tensors(path)
+        if header.get("format") != FORMAT:
+            raise ValueError(
+                f"{path} got format {header.get('format')!r}; expected {FORMAT!r}. Use weights of this "
+                "version, or train them with: clay4d train-world"
+            )
+        config = from_dict(WorldModelConfig, header["config"], str(path))
+        model = cls(config, EventCodec(tuple(header["templates"])), header["vocabulary"])
+        own = model.state_dict()
+        for name in [*own, *tensors]:
+            if name not in tensors or name not in own or own[name].shape != tensors[name].shape:
+                raise ValueError(f"{path}: {name} does not fit its config. Make the file again.")
+            if not torch.isfinite(tensors[name]).all():
+                raise ValueError(f"{path}: {name} got NaN or infinity; expected finite values.")
+        model.load_state_dict(tensors)
+        return model.eval()
+
+    @torch.no_grad()
+    def imagine(
+        self,
+        prompts: Sequence[str],
+        *,
+        context: Slots | None = None,
+        frames: int = 24,
+        thoughts: int = 4,
+        seed: int = 0,
+        temperature: float = 1.0,
+        disturbance: Disturbance | None = None,
+    ) -> tuple[Slots, Thinking]:
+        """Slots of whole scenes: those of the context, if any, and what comes after them.
+
+        Args:
+            context: slots at 1 to `segment` moments, 1/12 s apart; a scene begins with them.
+            thoughts: before each segment. temperature: 0 for the likeliest future, 1 for a fair draw.
+
+        Raises:
+            ValueError: a context of too many moments, thoughts outside 0 to 16.
+        """
+        k = self.dynamics.size.segment
+        draws = generator(seed, 11)
+        minds: list[Thoughts] = []
+        starts: list[float] = []
+
+        def think(mind: Mind, start: float) -> Mind:
+            had, mind = self.dynamics.reasoner.think(mind, thoughts, disturbance=disturbance)
+            minds.append(had)
+            starts.append(start)
+            return mind
+
+        if context is None:
+            mind = think(self.dynamics.begin(prompts), 0.0)
+            births = self.dynamics.start(mind, self.config.encoder.objects)
+            slots = self._born(births, draws, temperature)
+            first, shown = whole_segment(slots, k), k
+        else:
+            shown = context.positions.shape[1]
+            if not 1 <= shown <= k:
+                raise ValueError(f"context got {shown} moments; expected 1 to {k}.")
+            mind = self.dynamics.begin(prompts, context.stage)
+            slots, first = context, whole_segment(context, k)
+        mind = self.dynamics.read(mind, first, slots.looks, slots.present, 0)
+        places, turns = [first.positions[:, k - shown :]], [first.quats[:, k - shown :]]
+        index = 0
+        while shown < frames:
+            mind = think(mind, shown / FPS)
+            futures = self.dynamics.next(mind, first, slots.looks, slots.present, index)
+            mode = draw_modes(futures.chances, draws, temperature)
+            positions, quats = futures.choose(mode)
+            index += 1
+            known = slots.present[:, None].expand(positions.shape[:3])
+            first = Segment(positions, quats, known)
+            mind = self.dynamics.read(mind, first, slots.looks, slots.present, index)
+            places.append(positions)
+            turns.append(quats)
+            shown += k
+        positions, quats = torch.cat(places, 1)[:, :frames], torch.cat(turns, 1)[:, :frames]
+        times = torch.arange(positions.shape[1]).expand(len(prompts), -1) / FPS
+        seen = slots.present[:, None].expand(positions.shape[:3])
+        whole = replace(slots, positions=positions, quats=quats, seen=seen, times=times)
+        return whole, Thinking(tuple(minds), tuple(starts))
+
+    def _born(self, births: Births, draws: torch.Generator, temperature: float) -> Slots:
+        """A drawn beginning."""
+        mode = draw_modes(births.futures.chances, draws, temperature)
+        rows = torch.arange(len(mode))
+        positions, quats = births.futures.choose(mode)
+        shift = torch.randn(positions[:, 0].shape, generator=draws)
+        # Half as far as the doubt says: what is on the floor should not be drawn far below it.
+        shift = 0.5 * temperature * shift * births.start_doubt[rows, mode].exp()[..., None]
+        present = births.present > 0
+        present[:, 0] |= ~present.any(1)
+        stage = self.dynamics.stage_mean.expand(len(mode), -1)
+        looks = self.dynamics.looks_of(births.looks[rows, mode])
+        seen = present[:, None].expand(positions.shape[:3])
+        times = torch.arange(positions.shape[1]).expand(len(mode), -1) / FPS
+        return Slots(looks, stage, positions + shift[:, None], quats, seen, present, times)
+
+
+def draw_modes(chances: Float[Tensor, "N M"], draws: torch.Generator, temperature: float) -> Tensor:
+    """One mode for each world: the likeliest at temperature 0, else a draw.
+
+    >>> draw_modes(torch.tensor([[0.0, -9.0]]), generator(0), 0.0).tolist()
+    [0]
+    """
+    if temperature <= 0:
+        return chances.argmax(1)
+    noise = -torch.log(-torch.log(torch.rand(chances.shape, generator=draws).clamp(1e-9, 1 - 1e-7)))
+    return (chances / temperature + noise).argmax(1)
+
+
+def whole_segment(slots: Slots, count: int) -> Segment:
+    """A segment of `count` frames that ends with the slots' last; missing ones are marked."""
+    shown = slots.positions.shape[1]
+    lead = count - shown
+    known = slots.seen & slots.present[:, None]
+
+    def extend(x: Tensor) -> Tensor:
+        return torch.cat([x[:, :1].expand(-1, lead, *x.shape[2:]), x], 1)
+
+    blank: Bool[Tensor, "N lead B"] = torch.zeros_like(known[:, :1]).expand(-1, lead, -1)
+    return Segment(extend(slots.positions), extend(slots.quats), torch.cat([blank, known], 1))

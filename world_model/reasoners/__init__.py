@@ -1,0 +1,36 @@
+"""Reasoners: what happens between reading and answering. One file each, behind one protocol."""
+
+from __future__ import annotations
+
+from clay4d.world_model.reasoners.base import MOST_THOUGHTS, Disturbance, Reasoner, Thoughts
+from clay4d.world_model.reasoners.discrete import Discrete
+from clay4d.world_model.reasoners.events import EventSizes, EventWriter
+from clay4d.world_model.reasoners.none import NoThoughts
+from clay4d.world_model.reasoners.pause import Pause
+from clay4d.world_model.reasoners.recycled import Recycled
+from clay4d.world_model.reasoners.script import Script
+from clay4d.world_model.reasoners.thinker import Thinker
+from clay4d.world_model.reasoners.transformer import Size
+
+REASONERS: dict[str, type[Thinker]] = {
+    r.kind: r for r in (NoThoughts, Pause, Recycled, Discrete, Script)
+}
+
+__all__ = [
+    "MOST_THOUGHTS", "REASONERS", "Discrete", "Disturbance", "EventSizes", "EventWriter", "NoThoughts",
+    "Pause", "Reasoner", "Recycled", "Script", "Size", "Thinker", "Thoughts", "build_reasoner",
+]  # fmt: skip
+
+
+def build_reasoner(kind: str, size: Size, events: EventSizes) -> Thinker:
+    """A reasoner by its kind.
+
+    Raises:
+        ValueError: an unknown kind.
+
+    >>> build_reasoner("pause", Size(16, 1, 2, 32), EventSizes()).kind
+    'pause'
+    """
+    if kind not in REASONERS:
+        raise ValueError(f"reasoner got {kind!r}; expected one of {', '.join(REASONERS)}.")
+    return REASONERS[kind](size, events)

@@ -1,0 +1,1 @@
+"""Training of the world model: pixels to slots once, reasoners on cached slots, then both through pixels."""

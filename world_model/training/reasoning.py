@@ -1,0 +1,276 @@
+"""Reasoners on cached slots: what happens next, and what a prompt alone describes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from clay4d.scenes.quaternions import multiply, rotate
+from clay4d.world_model.model.dynamics import Segment
+from clay4d.world_model.model.heads import (
+    Futures,
+    birth_log_likelihoods,
+    log_likelihoods,
+)
+from clay4d.world_model.model.world_model import FPS, WorldModel
+from clay4d.world_model.reasoners.thinker import Mind
+from clay4d.world_model.script import mention_order
+from clay4d.world_model.slots import Slots
+from clay4d.world_model.training.cache import VARIANTS, CachedWorlds
+from clay4d.world_model.training.config import ReasoningConfig
+from clay4d.world_model.training.stage import generator
+
+PLACE = 2
+"""Of this stage's draws among all draws of a seed."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A batch: what is read, what is asked, and the events between."""
+
+    prompts: list[str]
+    whole: Slots
+    context: Segment
+    looks: Tensor
+    present: Tensor
+    order: list[list[int]]
+    """For each world, which of its objects is in which slot."""
+    which: list[int]
+    blind: bool
+    thoughts: int
+    latent: int
+
+
+def set_scales(model: WorldModel, cached: CachedWorlds) -> None:
+    """Median and spread of looks and stages over the training worlds, by quartiles."""
+    looks = cached.whole.looks[cached.whole.present]
+    low, middle, high = torch.quantile(looks, torch.tensor([0.25, 0.5, 0.75]), dim=0)
+    model.dynamics.looks_mean.copy_(middle)
+    model.dynamics.looks_scale.copy_(((high - low) / 1.35).clamp_min(1e-3))
+    model.dynamics.stage_mean.copy_(cached.whole.stage.mean(0))
+
+
+class ReasoningStage:
+    """The stage that trains everything between slots and slots."""
+
+    name = "reasoning"
+
+    def __init__(
+        self,
+        config: ReasoningConfig,
+        model: WorldModel,
+        cached: CachedWorlds,
+        *,
+        seed: int,
+        held: CachedWorlds | None = None,
+    ) -> None:
+        self.config, self.model, self.cached, self.seed = config, model, cached, seed
+        self.steps, self.lr, self.held = config.steps, config.lr, held
+        self.modules: Mapping[str, nn.Module] = {"dynamics": model.dynamics}
+
+    def losses(self, step: int) -> dict[str, Tensor]:
+        """One batch: segments in turn, each after the model's own last one."""
+        lesson = self.lesson(step)
+        dynamics, size = self.model.dynamics, self.config.segment
+        total, written = torch.zeros(()), torch.zeros(())
+        said: dict[str, Tensor] = {}
+        mind = dynamics.begin(lesson.prompts, None if lesson.blind else lesson.whole.stage)
+        if lesson.blind:
+            mind, written = self._think(mind, lesson, 0)
+            birth, parts = self._birth(mind, lesson)
+            total, said = total + birth, said | parts
+        segment = lesson.context
+        mind = dynamics.read(mind, segment, lesson.looks, lesson.present, 0)
+        moments = lesson.whole.positions.shape[1]
+        off, count = [], 0
+        for index in range(moments // size - 1):
+            now = slice(size * (index + 1), size * (index + 2))
+            mind, events = self._think(mind, lesson, index + 1)
+            futures = dynamics.next(mind, segment, lesson.looks, lesson.present, index)
+            truth = lesson.whole.at(now)
+            loss, segment, error = next_loss(futures, truth, lesson.present)
+            total, written, count = total + loss, written + events, count + 1
+            off.append(error)
+            mind = dynamics.read(mind, segment, lesson.looks, lesson.present, index + 1)
+        total = total / max(count, 1) + self.config.event_weight * written / max(count, 1)
+        said["loss"] = total
+        said["error"] = torch.stack(off).mean() if off else torch.zeros(())
+        said["events"] = written.detach() / max(count, 1)
+        return said
+
+    def stage_of(self, step: int, draws: torch.Generator) -> int:
+        """How many thoughts are latent: all where there is no curriculum, else ever more of them."""
+        most = self.config.thoughts[1]
+        if self.config.curriculum <= 0:
+            return most
+        stage = min(int(step / (self.config.curriculum * self.steps) * (most + 1)), most)
+        if float(torch.rand(1, generator=draws)) < self.config.mixed:
+            stage = int(torch.randint(0, stage + 1, (1,), generator=draws))
+        return stage
+
+    def lesson(self, step: int) -> Lesson:
+        """The batch of a step; all of it depends on seed and step alone."""
+        config, draws = self.config, generator(self.seed, PLACE, step)
+        count = len(self.cached)
+        which = [self._index(k) for k in range(step * config.batch, (step + 1) * config.batch)]
+        blind = float(torch.rand(1, generator=draws)) < config.blind
+        low, high = config.thoughts
+        thoughts = int(torch.randint(low, high + 1, (1,), generator=draws))
+        latent = self.stage_of(step, draws)
+        prompts, order = [], []
+        for i in which:
+            words = self.cached.words[i]
+            texts = [words["prompt"], *words["paraphrases"]]
+            text = texts[int(torch.randint(0, len(texts), (1,), generator=draws))]
+            objects = [(o["colour"], o["shape"]) for o in words["objects"]]
+            shuffled = torch.randperm(len(objects), generator=draws).tolist()
+            order.append(mention_order(text, objects) if blind else shuffled)
+            mute = not blind and float(torch.rand(1, generator=draws)) < 0.5
+            prompts.append("" if mute else text)
+        index = torch.tensor(which)
+        whole = ordered(self.cached.whole.of(index), order)
+        variant = int(torch.randint(-2, VARIANTS, (1,), generator=draws).clamp_min(0))
+        early = ordered(self.cached.contexts[variant].of(index), order)
+        # Worlds without words are turned about the vertical, for left and right mean nothing there.
+        angle = torch.rand(len(which), generator=draws) * 2 * math.pi
+        angle = angle * torch.tensor([p == "" for p in prompts])
+        whole, early = turned(whole, angle), turned(early, angle)
+        if blind:
+            early = whole.at(slice(0, config.segment))
+        shown = config.segment
+        if not blind and float(torch.rand(1, generator=draws)) < 0.5:
+            shown = int(torch.randint(1, config.segment + 1, (1,), generator=draws))
+        known = early.seen & early.present[:, None]
+        known[:, : config.segment - shown] = False
+        context = Segment(early.positions, early.quats, known)
+        assert count > 0
+        return Lesson(
+            prompts, whole, _hold(context, config.segment - shown), early.looks, early.present,
+            order, which, blind, thoughts, latent,
+        )  # fmt: skip
+
+    def _index(self, k: int) -> int:
+        count = len(self.cached)
+        epoch, place = divmod(k, count)
+        if getattr(self, "_epoch", None) != epoch:
+            draws = generator(self.seed, PLACE, 1 << 20, epoch)
+            self._epoch, self._order = epoch, torch.randperm(count, generator=draws).tolist()
+        return int(self._order[place])
+
+    def _think(self, mind: Mind, lesson: Lesson, segment: int) -> tuple[Mind, Tensor]:
+        """Thoughts before a segment; and the loss of those that are written events."""
+        seconds = self.config.segment / FPS
+        start, codec = segment * seconds, self.model.codec
+        codes = []
+        for n, i in enumerate(lesson.which):
+            things = self.cached.things(i)
+            words = [things[k] for k in lesson.order[n]]
+            codes.append(
+                codec.segment(
+                    self.cached.events(i), words, start=start, end=start + seconds,
+                    count=lesson.thoughts,
+                )
+            )  # fmt: skip
+        written = torch.from_numpy(np.stack(codes))
+        reasoner = self.model.dynamics.reasoner
+        latent = min(lesson.latent, lesson.thoughts)
+        if reasoner.writes:
+            latent = lesson.thoughts
+        thoughts, mind = reasoner.think(mind, lesson.thoughts, written=written, latent=latent)
+        if thoughts.logits is None:
+            return mind, torch.zeros(())
+        first = lesson.thoughts - thoughts.logits[0].shape[1]
+        return mind, event_loss(thoughts.logits, written[:, first:])
+
+    def _birth(self, mind: Mind, lesson: Lesson) -> tuple[Tensor, dict[str, Tensor]]:
+        dynamics, whole = self.model.dynamics, lesson.whole.at(slice(0, self.config.segment))
+        births = dynamics.start(mind, lesson.present.shape[1])
+        weight = (whole.seen & whole.present[:, None]).float()
+        looks = dynamics.normal(whole.looks)
+        ll = birth_log_likelihoods(
+            births, whole.positions, looks, whole.present, weight, looks_weight=3 / looks.shape[-1]
+        )
+        scored = births.futures.chances + ll
+        loss = -torch.logsumexp(scored, 1).sum() / weight.sum().clamp_min(1)
+        there = F.binary_cross_entropy_with_logits(births.present, whole.present.float())
+        _, quats = births.futures.choose(scored.argmax(1).detach())
+        spun = _rotation_loss(quats, whole.quats, weight)
+        right = ((births.present > 0) == whole.present).all(1).float().mean()
+        return loss + there + 0.1 * spun, {"birth": loss.detach(), "count_right": right}
+
+    def preview(self, folder: Path, step: int) -> None:
+        """Nothing to draw: slots are numbers; `score` says how far predictions are off."""
+
+
+def next_loss(futures: Futures, truth: Slots, present: Tensor) -> tuple[Tensor, Segment, Tensor]:
+    """Negative log-likelihood for each coordinate triple; the mode that fits best; the likeliest's error."""
+    weight = (truth.seen & present[:, None]).float()
+    scored = futures.chances + log_likelihoods(futures, truth.positions, weight)
+    total = weight.sum().clamp_min(1)
+    loss = -torch.logsumexp(scored, 1).sum() / total
+    positions, quats = futures.choose(scored.argmax(1).detach())
+    loss = loss + 0.3 * _rotation_loss(quats, truth.quats, weight)
+    with torch.no_grad():
+        likeliest, _ = futures.choose(futures.chances.argmax(1))
+        error = ((likeliest - truth.positions).norm(dim=-1) * weight).sum() / total
+    known = present[:, None].expand(positions.shape[:3])
+    return loss, Segment(positions, quats, known), error
+
+
+def event_loss(logits: Sequence[Tensor], written: Tensor) -> Tensor:
+    """Cross entropy of written events; of those that say nothing, only the sentence counts."""
+    happens = written[..., 0] > 0
+    total = F.cross_entropy(logits[0].flatten(0, 1), written[..., 0].flatten())
+    for field, scores in enumerate(logits[1:], 1):
+        each = F.cross_entropy(
+            scores.flatten(0, 1), written[..., field].flatten(), reduction="none"
+        )
+        total = total + (each * happens.flatten()).sum() / happens.numel()
+    return total
+
+
+def ordered(slots: Slots, order: Sequence[Sequence[int]]) -> Slots:
+    """Slots in another order, for each world the objects' indices; what follows stays where it is."""
+    b = slots.looks.shape[1]
+    index = torch.tensor([[*o, *range(len(o), b)] for o in order])
+    rows = torch.arange(len(index))[:, None]
+
+    def moved(x: Tensor) -> Tensor:
+        return x.transpose(1, 2)[rows, index].transpose(1, 2)
+
+    return replace(
+        slots, looks=slots.looks[rows, index], present=slots.present[rows, index],
+        positions=moved(slots.positions), quats=moved(slots.quats), seen=moved(slots.seen),
+    )  # fmt: skip
+
+
+def turned(slots: Slots, angle: Tensor) -> Slots:
+    """The same worlds, turned about the vertical by angles in radians."""
+    vertical = torch.stack([torch.cos(angle / 2), 0 * angle, 0 * angle, torch.sin(angle / 2)], -1)
+    turn = vertical[:, None, None].expand(*slots.positions.shape[:3], 4)
+    return replace(
+        slots, positions=rotate(turn, slots.positions), quats=multiply(turn, slots.quats)
+    )
+
+
+def _hold(segment: Segment, missing: int) -> Segment:
+    """Missing frames at the start hold the pose of the first that is there."""
+    if missing == 0:
+        return segment
+    positions, quats = segment.positions.clone(), segment.quats.clone()
+    positions[:, :missing] = positions[:, missing : missing + 1]
+    quats[:, :missing] = quats[:, missing : missing + 1]
+    return Segment(positions, quats, segment.known)
+
+
+def _rotation_loss(quats: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """1 − cos² of half the angle between rotations."""
+    off = 1 - (quats * truth).sum(-1).square()
+    return (off * weight).sum() / weight.sum().clamp_min(1)

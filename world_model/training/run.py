@@ -1,0 +1,215 @@
+"""A training run of the world model: its folder, its stages, and going on where it stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clay4d.config import load_config, save_config
+from clay4d.training.memory import keep_freed_memory
+from clay4d.world_model.model.text import vocabulary
+from clay4d.world_model.model.world_model import WorldModel
+from clay4d.world_model.script import EventCodec
+from clay4d.world_model.training.cache import cached_worlds
+from clay4d.world_model.training.config import WorldModelConfig
+from clay4d.world_model.training.field import FieldStage
+from clay4d.world_model.training.perception import PerceptionStage
+from clay4d.world_model.training.reasoning import ReasoningStage, set_scales
+from clay4d.world_model.training.score import episodes, forecast_errors
+from clay4d.world_model.training.segment import SegmentStage
+from clay4d.world_model.training.stage import run_stage
+from clay4d.world_model.worlds import WorldEvent, WorldSet, open_worlds
+from clay4d.world_model.worlds.store import read_index
+
+PERCEPTION = "perception.safetensors"
+MODEL = "model.safetensors"
+SLOTS = "slots.safetensors"
+SCORED = ("val", "ood-speed", "ood-size", "ood-count", "ood-combination")
+COUNTS = (0, 1, 2, 3, 4, 6, 8, 12, 16)
+"""Thoughts that the finished model is scored with."""
+
+
+def train_world(
+    config: WorldModelConfig,
+    data: str | Path,
+    out: str | Path,
+    *,
+    perception: str | Path | None = None,
+    resume: bool = False,
+) -> WorldModel:
+    """Train a world model on worlds, in stages: pixels to slots, reasoning on slots, through pixels.
+
+    The folder `out` gets config.yaml, a checkpoint for each stage, TensorBoard's curves, previews,
+    model.safetensors and metrics.json (errors by number of thoughts, for `val` and what is out of
+    distribution; `test` is left for the benchmark).
+
+    Args:
+        data: a folder of `make_worlds`.
+        perception: a run whose encoder, decoder and cached slots are taken over, so that reasoners are
+            compared on the same slots.
+        resume: go on from the last checkpoint of each stage, with the run's config.
+
+    Raises:
+        ValueError: worlds that do not fit the config, or a folder that holds a run already.
+        FileNotFoundError: no worlds, or no run to take perception from.
+        FloatingPointError: the loss turned NaN; the last good checkpoint is kept.
+    """
+    out = Path(out)
+    torch.set_num_threads(1)  # torch's sums depend on its threads
+    keep_freed_memory()
+    resume = resume and (out / "config.yaml").is_file()
+    if resume:
+        beside = ("data", "perception_run")
+        kept = load_config(dict, out / "config.yaml")
+        config = load_config(WorldModelConfig, out / "config.yaml", but=beside)
+        perception = kept.get("perception_run") if perception is None else perception
+    elif (out / "config.yaml").exists():
+        raise ValueError(f"{out} holds a run already; expected a new folder. Or use --resume.")
+    shared = None if perception is None else _perception_of(Path(perception))
+    worlds = open_worlds(data, split="train")
+    _check_worlds(worlds, config, data)
+    if shared is not None:
+        config = dataclasses.replace(
+            config,
+            encoder=shared.config.encoder,
+            decoder=shared.config.decoder,
+            fields=shared.config.fields,
+        )
+    if not resume:
+        where = None if perception is None else str(perception)
+        save_config(out / "config.yaml", config, data=str(data), perception_run=where)
+    model = new_model(config, worlds)
+    _perceive(model, shared, worlds, out, resume=resume)
+    folder = out if perception is None else Path(perception)
+    cached = cached_worlds(
+        worlds, model.encoder, folder / SLOTS, context=config.reasoning.segment, seed=0
+    )
+    set_scales(model, cached)
+    stage = ReasoningStage(config.reasoning, model, cached, seed=config.seed)
+    run_stage(stage, out, every=config.checkpoint_every, resume=resume)
+    _tune(model, worlds, out, resume=resume)
+    model.save(out / MODEL, **_notes(config, data, worlds))
+    write_scores(out / "metrics.json", model, data)
+    return model
+
+
+def new_model(config: WorldModelConfig, worlds: WorldSet) -> WorldModel:
+    """A model with random weights that knows the words of some worlds."""
+    words = [worlds.words(i) for i in range(len(worlds))]
+    scripts = (
+        (
+            [WorldEvent(e["time"], e["words"]) for e in w["events"]],
+            [o["words"] for o in w["objects"]],
+        )
+        for w in words
+    )
+    codec = EventCodec.learn(scripts)
+    torch.manual_seed(config.seed)
+    return WorldModel(
+        config, codec, vocabulary(p for w in words for p in (w["prompt"], *w["paraphrases"]))
+    )
+
+
+def write_scores(path: Path, model: WorldModel, data: str | Path) -> dict[str, Any]:
+    """Errors of the model's forecasts on the splits that are not for training or for the benchmark."""
+    scores = {}
+    model.eval()
+    for split in SCORED:
+        held = open_worlds(data, split=split)
+        if len(held):
+            given = episodes(held, model, context=model.config.reasoning.segment)
+            scores[split] = forecast_errors(model, given, thoughts=COUNTS)
+    result = {"kind": model.config.reasoning.kind, "seed": model.config.seed, "forecast": scores}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
+    return result
+
+
+def _perceive(
+    model: WorldModel, shared: WorldModel | None, worlds: WorldSet, out: Path, *, resume: bool
+) -> None:
+    """Give the model an encoder and a decoder: those of another run, or newly trained ones."""
+    if shared is not None:
+        model.encoder.load_state_dict(shared.encoder.state_dict())
+        model.decoder.load_state_dict(shared.decoder.state_dict())
+        model.field.load_state_dict(shared.field.state_dict())
+        model.segmenter.load_state_dict(shared.segmenter.state_dict())
+        return
+    config = model.config
+    stage = PerceptionStage(
+        config.perception, worlds, model.encoder, model.decoder, seed=config.seed
+    )
+    run_stage(stage, out, every=config.checkpoint_every, resume=resume)
+    segment = SegmentStage(config.segment, model.segmenter, worlds, seed=config.seed)
+    run_stage(segment, out, every=config.checkpoint_every, resume=resume)
+    if config.fields.steps:
+        fields = FieldStage(config.fields, model, worlds, seed=config.seed)
+        run_stage(fields, out, every=config.checkpoint_every, resume=resume)
+    model.save(out / PERCEPTION, stage="perception")
+
+
+def _tune(model: WorldModel, worlds: WorldSet, out: Path, *, resume: bool) -> None:
+    if not model.config.tune.steps:
+        return
+    from clay4d.world_model.training.tune import TuneStage
+
+    stage = TuneStage(model.config.tune, model, worlds, seed=model.config.seed)
+    run_stage(stage, out, every=model.config.checkpoint_every, resume=resume)
+
+
+def _perception_of(run: Path) -> WorldModel:
+    for name in (PERCEPTION, MODEL):
+        if (run / name).is_file():
+            return WorldModel.load(run / name)
+    raise FileNotFoundError(
+        f"perception got {run}; expected a run of `clay4d train-world` that has perceived. Let it "
+        "finish its first stage."
+    )
+
+
+def _check_worlds(worlds: WorldSet, config: WorldModelConfig, data: str | Path) -> None:
+    if not len(worlds):
+        raise ValueError(
+            f"data got {data} without worlds of split train; expected some. Make more."
+        )
+    world = worlds.read(0, cameras=[0])
+    height, width = world.masks.shape[2:]
+    if height % 8 or width % 8:
+        raise ValueError(
+            f"data got pictures of {width}×{height}; expected multiples of 8. Make other worlds."
+        )
+    if len(world.times) < 2 * config.reasoning.segment:
+        raise ValueError(
+            f"data got worlds of {len(world.times)} frames; expected at least "
+            f"{2 * config.reasoning.segment}, two segments."
+        )
+    most = max(len(worlds.words(i)["objects"]) for i in range(len(worlds)))
+    if most > config.encoder.objects:
+        raise ValueError(
+            f"data got a world of {most} objects; expected at most {config.encoder.objects}. Raise "
+            "encoder.objects."
+        )
+
+
+def _notes(config: WorldModelConfig, data: str | Path, worlds: WorldSet) -> dict[str, Any]:
+    recipe = read_index(data)["recipe"]
+    return {"recipe": recipe, "worlds": len(worlds), "seed": config.seed}
+
+
+def arms(config: WorldModelConfig, kinds: Sequence[str]) -> list[WorldModelConfig]:
+    """The same run with other reasoners, for tables that compare them.
+
+    >>> [c.reasoning.kind for c in arms(WorldModelConfig(), ["none", "pause"])]
+    ['none', 'pause']
+    """
+    return [
+        dataclasses.replace(config, reasoning=dataclasses.replace(config.reasoning, kind=kind))  # type: ignore[arg-type]
+        for kind in kinds
+    ]

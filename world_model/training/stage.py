@@ -1,0 +1,181 @@
+"""A stage of training and the loop around it: progress, TensorBoard, checkpoints, resuming.
+
+A stage is some parameters and a step whose draws depend on the seed and the step's number alone, so
+that a run that was stopped at any checkpoint goes on to the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from clay4d.scenes.store import read_tensors, write_tensors
+
+FORMAT = "clay4d-world-checkpoint-1"
+LOG_EVERY = 20
+"""Steps between points of TensorBoard's curves."""
+
+
+class Stage(Protocol):
+    """What the loop trains."""
+
+    name: str
+    """Of its files and curves."""
+    steps: int
+    lr: float
+    modules: Mapping[str, nn.Module]
+    """What is trained, by name."""
+
+    def losses(self, step: int) -> dict[str, Tensor]:
+        """The loss under "loss", differentiable, and other numbers to show."""
+        ...
+
+    def preview(self, folder: Path, step: int) -> None:
+        """Leave a picture of how far it is."""
+        ...
+
+
+def generator(seed: int, *place: int) -> torch.Generator:
+    """Draws that depend on a seed and a place, such as a stage and a step.
+
+    >>> torch.rand(1, generator=generator(1, 2)).equal(torch.rand(1, generator=generator(1, 2)))
+    True
+    """
+    state = np.random.SeedSequence([seed, *place]).generate_state(2)
+    return torch.Generator().manual_seed(int(state[0]) << 31 ^ int(state[1]))
+
+
+def rate(stage: Stage, step: int) -> float:
+    """The learning rate: up over the first 100 steps, then down a half cosine to a hundredth."""
+    rise = min(1.0, (step + 1) / min(100, max(stage.steps // 10, 1)))
+    fall = 0.5 * (1 + math.cos(math.pi * step / stage.steps))
+    return stage.lr * rise * (0.01 + 0.99 * fall)
+
+
+class Run:
+    """A stage, its optimiser and how many steps are done."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage, self.done, self.seconds = stage, 0, 0.0
+        self.parameters = {
+            f"{name}.{key}": value
+            for name, module in stage.modules.items()
+            for key, value in module.named_parameters()
+        }
+        self.adam = torch.optim.Adam(self.parameters.values(), lr=stage.lr, betas=(0.9, 0.99))
+
+    def step(self) -> dict[str, float]:
+        """One step; gives what it said.
+
+        Raises:
+            FloatingPointError: the loss is not a number.
+        """
+        for group in self.adam.param_groups:
+            group["lr"] = rate(self.stage, self.done)
+        said = self.stage.losses(self.done)
+        value = said["loss"].item()
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"loss got {value} at step {self.done} of {self.stage.name}; expected "
+                "a number. Resume from the last checkpoint with a lower rate."
+            )
+        self.adam.zero_grad()
+        said["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
+        self.adam.step()
+        self.done += 1
+        return {k: v.item() for k, v in said.items()}
+
+    def save(self, path: Path) -> None:
+        """Write parameters, Adam's averages and the step, whole or not at all."""
+        tensors: dict[str, Tensor] = {f"parameter.{k}": v for k, v in self.parameters.items()}
+        for name, parameter in self.parameters.items():
+            state = self.adam.state.get(parameter)
+            if state:
+                tensors[f"mean.{name}"] = state["exp_avg"]
+                tensors[f"square.{name}"] = state["exp_avg_sq"]
+        header = {
+            "format": FORMAT, "stage": self.stage.name, "step": self.done, "seconds": self.seconds
+        }  # fmt: skip
+        write_tensors(path, tensors, header)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            ValueError: it is of another version or does not fit the config.
+        """
+        tensors, header = read_tensors(path)
+        if header.get("format") != FORMAT:
+            raise ValueError(f"{path} got format {header.get('format')!r}; expected {FORMAT!r}.")
+        for name, parameter in self.parameters.items():
+            value = tensors.get(f"parameter.{name}")
+            if value is None or value.shape != parameter.shape:
+                got = "nothing" if value is None else f"shape {list(value.shape)}"
+                raise ValueError(
+                    f"{path}: {name} got {got}; expected shape {list(parameter.shape)}. Resume with "
+                    "the run's own config."
+                )
+            parameter.data.copy_(value)
+            if f"mean.{name}" in tensors:
+                # A parameter that no step has touched yet has no averages.
+                self.adam.state[parameter] = {
+                    "step": torch.tensor(float(header["step"])),
+                    "exp_avg": tensors[f"mean.{name}"], "exp_avg_sq": tensors[f"square.{name}"],
+                }  # fmt: skip
+        self.done, self.seconds = int(header["step"]), float(header["seconds"])
+
+
+def run_stage(stage: Stage, out: Path, *, every: int, resume: bool = False) -> None:
+    """Train a stage to its end, leaving `NAME.checkpoint.safetensors`, curves and previews in `out`."""
+    if stage.steps == 0:
+        return
+    from torch.utils.tensorboard import SummaryWriter
+
+    run, checkpoint = Run(stage), out / f"{stage.name}.checkpoint.safetensors"
+    if resume and checkpoint.is_file():
+        run.load(checkpoint)
+    if run.done >= stage.steps:
+        return
+    writer = SummaryWriter(str(out / "tensorboard"), purge_step=run.done)
+    began = time.monotonic() - run.seconds
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(), TextColumn("{task.fields[state]}"),
+    )  # fmt: skip
+    with Progress(*columns, refresh_per_second=2) as progress:
+        task = progress.add_task(stage.name, total=stage.steps, state="", completed=run.done)
+        recent: list[dict[str, float]] = []
+        while run.done < stage.steps:
+            recent.append(run.step())
+            saves = run.done % every == 0 or run.done == stage.steps
+            if run.done % LOG_EVERY == 0 or saves:
+                means = _means(recent)
+                recent = []
+                for name, value in means.items():
+                    writer.add_scalar(f"{stage.name}/{name}", value, run.done)
+                said = ", ".join(f"{k} {v:.3g}" for k, v in means.items())
+                progress.update(task, completed=run.done, state=said)
+            if saves:
+                run.seconds = time.monotonic() - began
+                run.save(checkpoint)
+                stage.preview(out / "previews", run.done)
+                if not progress.console.is_terminal:
+                    print(
+                        f"{stage.name} {run.done}/{stage.steps}, {run.seconds:.0f} s: {said}",
+                        flush=True,
+                    )
+    writer.close()
+
+
+def _means(rows: list[dict[str, float]]) -> dict[str, float]:
+    names = {k: None for row in rows for k in row}
+    return {k: float(np.mean([r[k] for r in rows if k in r])) for k in names}
