@@ -59,7 +59,7 @@ def test_the_demo_leaves_videos_metrics_and_a_page(
 ) -> None:
     out = tmp_path / "new" / "demo"
     code, said, err = clay4d("demo", "--out", out)
-    assert (code, err.replace("compiling kernels once, about 60 s\n", "")) == (0, "")
+    assert code == 0, err
     for name in ("orbit.mp4", "comparison.mp4", "depth.mp4", "run/metrics.json", "index.html"):
         assert str(out / name) in said
     for name, width in {"orbit": 80, "comparison": 168, "depth": 168}.items():
