@@ -13,8 +13,14 @@ import torch
 
 from clay4d.renderers.render import render
 from clay4d.scenes import Cameras, Dataset, Gaussians, Views
+from clay4d.training.warm import ensure_kernels
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_sessionstart() -> None:
+    """Kernels come from the cache in all tests, as in all runs: see `clay4d.training.warm`."""
+    ensure_kernels()
 
 
 class Swinging:

@@ -30,6 +30,7 @@ from clay4d.training.memory import keep_freed_memory
 from clay4d.training.plan import plan_steps
 from clay4d.training.start import with_points
 from clay4d.training.trainer import Report, Trainer
+from clay4d.training.warm import ensure_kernels
 
 CHECKPOINT = "checkpoint.safetensors"
 SCENE = "scene.safetensors"
@@ -80,6 +81,7 @@ def train(
         if steps is not None:
             config = dataclasses.replace(config, steps=steps)
     check_config(config)
+    ensure_kernels()
     began = time.monotonic()
     dataset = load_dataset(data)
     # A run killed before its first checkpoint begins again, and needs its points again.

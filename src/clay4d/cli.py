@@ -136,7 +136,6 @@ def demo(*, out: Path = Path("demo"), minutes: float | None = None, seed: int = 
         minutes: time budget of the training; about two minutes by default.
         seed: seed of the training.
     """
-    _announce_kernels(60)
     from clay4d.demo import run_demo
 
     run_demo(out, minutes=minutes, seed=seed)
@@ -280,7 +279,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(args: list[str]) -> None:
     given = parse_train(args)
-    _announce_kernels(60)
     from clay4d.training.run import train
 
     train(given.config, given.data, given.out, minutes=given.minutes, resume=given.resume)

