@@ -19,6 +19,8 @@ from clay4d.scenes.motion.skinning import Skin
 
 SPACE_OCTAVES = 8
 TIME_OCTAVES = 6
+CODE_SPREAD = 0.3
+"""Standard deviation of the nodes' first codes, as a share of the usual distance between nodes."""
 
 
 def encode(x: Float[Tensor, "N D"], octaves: int) -> Float[Tensor, "N E"]:
@@ -124,6 +126,10 @@ class ControlNodes(nn.Module):
         points = self.centres.double().numpy()
         distances, _ = cKDTree(points).query(points, k=min(4, count))
         self.log_radii.copy_(torch.from_numpy(distances[:, 1:].mean(1)).clamp(min=1e-6).log())
+        # Codes that are all alike have no gradient and would stay so.
+        draws = torch.Generator().manual_seed(0)
+        apart = torch.randn(self.node_codes.shape, generator=draws)
+        self.node_codes.copy_(CODE_SPREAD * self.log_radii.exp().median() * apart)
 
     @torch.no_grad()
     def refresh(self, raw: Raw) -> None:

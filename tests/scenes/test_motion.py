@@ -184,3 +184,17 @@ def test_polynomial_starts_present_everywhere() -> None:
     for time in (0.0, 0.5, 1.0):
         presence = motion.move(raw, time).presence
         assert presence is not None and presence.min() > 0.95
+
+
+def test_codes_are_learned() -> None:
+    torch.manual_seed(0)
+    means = torch.rand(200, 3)
+    motion = ControlNodes(nodes=20, width=16, depth=1)
+    motion.place(means)
+    torch.nn.init.normal_(motion.out.weight)
+    raw = {"means": means, "quats": torch.rand(200, 4)} | motion.rows(means)
+    raw["codes"].requires_grad_()
+    motion.refresh(raw)
+    motion.move(raw, 0.5).means.square().sum().backward()
+    assert raw["codes"].grad.abs().max() > 0
+    assert motion.node_codes.grad.abs().max() > 0
