@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from clay4d.scenes.motion.base import Moved, Raw
+from clay4d.scenes.quaternions import multiply, normalise, rotate, slerp
 
 
 class RigidParts:
@@ -63,36 +63,12 @@ class RigidParts:
         below = min(int(place), max(last - 1, 0))
         above, share = min(below + 1, last), place - below
         positions = torch.lerp(self.positions[below], self.positions[above], share)
-        a, b = F.normalize(self.quats[below], dim=-1), F.normalize(self.quats[above], dim=-1)
-        cosine = (a * b).sum(-1, keepdim=True)
-        b = torch.where(cosine < 0, -b, b)
-        angle = torch.arccos(cosine.abs().clamp(max=1.0))
-        # Along the arc (Shoemake 1985); along the chord where the angle is too small to divide by.
-        sine = torch.sin(angle)
-        small = sine < 1e-4
-        safe = torch.where(small, torch.ones_like(sine), sine)
-        left = torch.where(
-            small, torch.full_like(sine, 1 - share), torch.sin((1 - share) * angle) / safe
-        )
-        right = torch.where(small, torch.full_like(sine, share), torch.sin(share * angle) / safe)
-        return positions, F.normalize(left * a + right * b, dim=-1)
+        a, b = normalise(self.quats[below]), normalise(self.quats[above])
+        return positions, slerp(a, b, torch.full((len(a),), share))
 
     def move(self, raw: Raw, time: float) -> Moved:
         """Each Gaussian carried by its part; differentiable in means, rotations and paths."""
         positions, quats = self.poses(time)
         part = raw["part"].long()
-        w, x, y, z = quats[part].unbind(-1)
-        q, p = raw["quats"], raw["means"]
-        # v + 2w(u × v) + 2u × (u × v), u the vector part.
-        u = torch.stack([x, y, z], -1)
-        cross = torch.linalg.cross(u, p)
-        means = p + 2 * (w[:, None] * cross + torch.linalg.cross(u, cross)) + positions[part]
-        a, b, c, d = q.unbind(-1)
-        turned = torch.stack(
-            [
-                w * a - x * b - y * c - z * d, w * b + x * a + y * d - z * c,
-                w * c - x * d + y * a + z * b, w * d + x * c - y * b + z * a,
-            ],
-            -1,
-        )  # fmt: skip
-        return Moved(means, turned)
+        means = rotate(quats[part], raw["means"]) + positions[part]
+        return Moved(means, multiply(quats[part], raw["quats"]))

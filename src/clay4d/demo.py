@@ -34,6 +34,7 @@ from clay4d.renderers.video import (
 from clay4d.scenes import Cameras, Gaussians, Scene
 from clay4d.scenes.gaussians import C0
 from clay4d.scenes.loaders import write_transforms
+from clay4d.scenes.quaternions import multiply, rotate
 from clay4d.training.config import TrainConfig
 from clay4d.training.evaluate import evaluate_run
 from clay4d.training.run import train
@@ -78,8 +79,8 @@ class Toy:
         centre = torch.tensor([*place, self.rest + 4 * self.height * u * (1 - u)])
         half = math.pi * self.swing * math.sin(2 * math.pi * moment)
         spin = torch.tensor([math.cos(half), 0.0, 0.0, math.sin(half)])
-        means = self.body.means @ _rotation(spin).T + centre
-        moved = dataclasses.replace(self.body, means=means, quats=_multiply(spin, self.body.quats))
+        means = rotate(spin, self.body.means) + centre
+        moved = dataclasses.replace(self.body, means=means, quats=multiply(spin, self.body.quats))
         shadow = _flat(torch.tensor([[*place, 0.006]]), 0.6 * self.rest, torch.zeros(1, 3), 0.55)
         return _join([moved, shadow])
 
@@ -270,20 +271,6 @@ def _join(parts: list[Gaussians]) -> Gaussians:
         name: torch.cat([part.tensors()[name] for part in parts]) for name in parts[0].tensors()
     }
     return Gaussians(**columns)
-
-
-def _rotation(q: Float[Tensor, " 4"]) -> Float[Tensor, "3 3"]:
-    """The rotation of a spin about z."""
-    c, s = q[0] ** 2 - q[3] ** 2, 2 * q[0] * q[3]
-    zero, one = torch.zeros(()), torch.ones(())
-    return torch.stack([c, -s, zero, s, c, zero, zero, zero, one]).reshape(3, 3)
-
-
-def _multiply(spin: Float[Tensor, " 4"], q: Float[Tensor, "N 4"]) -> Float[Tensor, "N 4"]:
-    """Quaternion product of a spin about z and q."""
-    a, d = spin[0], spin[3]
-    w, x, y, z = q.unbind(1)
-    return torch.stack([a * w - d * z, a * x - d * y, a * y + d * x, a * z + d * w], 1)
 
 
 def _flat(
