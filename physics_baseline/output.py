@@ -11,7 +11,6 @@ OpenGL's (y up, looking along −z), K is in units of the picture's width and he
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import UInt8
 
+from clay4d.files import written_whole
 from clay4d.physics_baseline.engines.trajectory import BLOW, Trajectory
 from clay4d.physics_baseline.engines.tree import SOFT_KINDS
 from clay4d.physics_baseline.renderers.pictures import Pictures
@@ -104,9 +104,8 @@ def write_camera(
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    temporary.write_text(json.dumps(value, allow_nan=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with written_whole(path) as place:
+        place.write_text(json.dumps(value, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_pictures(folder: Path, kind: str = "rgba") -> Iterator[UInt8[np.ndarray, "H W 3"]]:

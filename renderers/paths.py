@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clay4d.files import written_whole
 from clay4d.scenes import Cameras, Dataset
 
 PATHS = ("orbit", "spiral", "test")
@@ -222,13 +222,8 @@ def write_path(path: str | Path, cameras: Cameras, *, fps: float = 30.0) -> None
     ]
     head = {"width": cameras.width, "height": cameras.height, "fps": fps}
     text = json.dumps({**head, "cameras": rows}, indent=1, allow_nan=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as place:
+        place.write_text(text, encoding="utf-8")
 
 
 def _parse(raw: Any) -> tuple[Cameras, float]:

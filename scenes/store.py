@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from clay4d.files import written_whole
 from clay4d.scenes.motion import (
     ControlNodes,
     HexPlane,
@@ -37,18 +37,13 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]
     Raises:
         OSError: it cannot be written, for want of room or of rights.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    plain = {k: v.detach().contiguous() for k, v in tensors.items()}
+    metadata = {"clay4d": json.dumps(header, sort_keys=True)}
     try:
-        plain = {k: v.detach().contiguous() for k, v in tensors.items()}
-        save_file(plain, temporary, metadata={"clay4d": json.dumps(header, sort_keys=True)})
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with written_whole(path) as place:
+            save_file(plain, place, metadata=metadata)
     except SafetensorError as error:
         raise OSError(f"{path} got {error}; expected to write it. Make room there.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from rich.progress import track
 
+from clay4d.files import written_whole
 from clay4d.renderers import render
 from clay4d.scenes import Scene, Views
 from clay4d.scenes.loaders import load_dataset
@@ -95,11 +95,6 @@ def evaluate_run(
 def write_metrics(run: str | Path, metrics: dict[str, Any]) -> None:
     """Write RUN/metrics.json, whole or not at all."""
     path = Path(run) / METRICS
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        text = json.dumps(metrics, indent=1, allow_nan=False, ensure_ascii=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    text = json.dumps(metrics, indent=1, allow_nan=False, ensure_ascii=False)
+    with written_whole(path) as place:
+        place.write_text(text + "\n", encoding="utf-8")

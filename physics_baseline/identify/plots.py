@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -10,6 +9,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
+
+from clay4d.files import written_whole
 
 COLOURS = (
     "#0072b2",
@@ -80,10 +81,8 @@ def chart(
         draw.line([(left, row), (left + 50, row)], fill=colour, width=7)
         draw.text((left + 62, row), name, fill="black", font=small, anchor="lm")
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    picture.save(temporary, "PNG", optimize=True)
-    os.replace(temporary, path)
+    with written_whole(path) as place:
+        picture.save(place, "PNG", optimize=True)
 
 
 def _ticks(low: float, high: float) -> np.ndarray:

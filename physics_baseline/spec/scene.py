@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field, TypeAdapter
 
+from clay4d.files import written_whole
 from clay4d.physics_baseline.spec.bodies import Body, Cloth, Material
 from clay4d.physics_baseline.spec.fields import (
     Event,
@@ -157,10 +157,8 @@ class SceneSpec:
     def save(self, path: str | Path) -> None:
         """Write the JSON file, whole or not at all."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(self.to_json(), encoding="utf-8")
-        os.replace(temporary, path)
+        with written_whole(path) as place:
+            place.write_text(self.to_json(), encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> SceneSpec:

@@ -7,12 +7,12 @@ order, of which the element `vertex` comes first; x, y, z and red, green, blue (
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
+from clay4d.files import written_whole
 from clay4d.scenes.loaders.images import find, inside
 
 TYPES = {
@@ -63,9 +63,8 @@ def write_points(path: Path, points: Float[np.ndarray, "P 6"]) -> None:
     lines += [
         f"property {'float' if i < 3 else 'uchar'} {k}" for i, k in enumerate(kind.names or ())
     ]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    temporary.write_bytes("\n".join([*lines, "end_header\n"]).encode() + table.tobytes())
-    temporary.replace(path)
+    with written_whole(path) as place:
+        place.write_bytes("\n".join([*lines, "end_header\n"]).encode() + table.tobytes())
 
 
 def _header(data: bytes, name: str) -> tuple[str, int, list[tuple[str, str]]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import re
 import types
 from collections.abc import Mapping
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import yaml
+
+from clay4d.files import written_whole
 
 T = TypeVar("T")
 
@@ -100,13 +101,8 @@ def save_config(path: str | Path, config: Any, **beside: str | int | float | boo
     path = Path(path)
     values = {**beside, **to_dict(config)}
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as place:
+        place.write_text(text, encoding="utf-8")
 
 
 def presets(cls: type[T], folder: Path, *, prefix: str = "") -> dict[str, tuple[str, T]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from string import Template
+
+from clay4d.files import written_whole
 
 VIDEO_TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".mkv": "video/x-matroska"}
 
@@ -112,13 +113,8 @@ def write_page(
         films="\n".join(_film(name, *film) for name, film in films.items()),
         config=escape(config),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as place:
+        place.write_text(text, encoding="utf-8")
     return path
 
 

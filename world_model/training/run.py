@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from clay4d.config import load_config, save_config
+from clay4d.files import written_whole
 from clay4d.training.memory import keep_freed_memory
 from clay4d.world_model.model.text import vocabulary
 from clay4d.world_model.model.world_model import WorldModel
@@ -126,9 +126,8 @@ def write_scores(path: Path, model: WorldModel, data: str | Path) -> dict[str, A
             given = episodes(held, model, context=model.config.reasoning.segment)
             scores[split] = forecast_errors(model, given, thoughts=COUNTS)
     result = {"kind": model.config.reasoning.kind, "seed": model.config.seed, "forecast": scores}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with written_whole(path) as place:
+        place.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result
 
 
