@@ -144,7 +144,9 @@ class Rates:
     quats: float = 1e-3
     opacities: float = 5e-2
     sh: float = 2.5e-3
-    """Constant colour; the higher harmonics have a twentieth."""
+    """Constant colour."""
+    higher_sh: float = 0.05
+    """Rate of the higher harmonics beside that of the constant colour; 3DGS has a twentieth."""
     codes: float = 1e-3
     """Per-Gaussian coordinates of control nodes."""
     final_means: float = 0.01

@@ -12,9 +12,6 @@ from clay4d.training.adam import FusedAdam
 from clay4d.training.config import ControlNodes, HexPlane, Motion, Polynomial, Rates, Static
 from clay4d.training.exposure import Exposure
 
-HIGHER_SH = 0.05
-"""Rate of the higher harmonics beside that of the constant colour (3DGS)."""
-
 
 @dataclass(frozen=True)
 class Rate:
@@ -80,7 +77,7 @@ class Optimisers:
                 continue
             pace = None
             if name == "sh":
-                pace = torch.full((value.shape[1], 3), HIGHER_SH)
+                pace = torch.full((value.shape[1], 3), rates.higher_sh)
                 pace[0] = 1
             self.rows[name] = FusedAdam([value], lr=1.0, eps=1e-15, pace=pace)
             self._rates[f"raw.{name}"] = rows[name]
