@@ -30,6 +30,7 @@ LIMITS = {
     "motion.degree": (0, MANY),
     "motion.harmonics": (0, MANY),
     "motion.start": (0, 1),
+    "motion.settle": (0, MANY),
     "density.cap": (1, MANY),
     "density.every": (1, MANY),
     "density.begin": (0, MANY),

@@ -30,6 +30,9 @@ class ControlNodes:
     """Learning rate of the nodes' places, radii and codes."""
     start: float = 0.06
     """Share of the steps before which nothing moves."""
+    settle: int = 200
+    """Steps, a third of all at the most, before which nothing moves even so: a network that moves
+    Gaussians without shape or colour learns to throw them out of the pictures."""
 
 
 @dataclass(frozen=True)

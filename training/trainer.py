@@ -208,6 +208,10 @@ class Trainer:
         motion = self.config.motion
         if self.moving or isinstance(motion, options.Static) or self.progress < motion.start:
             return
+        if isinstance(motion, options.ControlNodes):
+            settled = min(motion.settle, self.config.steps // 3)
+            if self.step_done < settled:
+                return
         if isinstance(self.scene.motion, ControlNodes):
             strong = torch.sigmoid(self.scene.raw["opacities"].detach()) > 0.1
             means = self.scene.raw["means"].detach()
