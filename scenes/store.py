@@ -30,8 +30,15 @@ FORMAT = "clay4d-scene-1"
 MOTIONS: dict[str, Any] = {
     m.kind: m
     for m in (
-        Static, ControlNodes, Deformation, HexPlane, MotionBases, Polynomial, RigidParts,
-        RigidPaths, SpaceTime,
+        Static,
+        ControlNodes,
+        Deformation,
+        HexPlane,
+        MotionBases,
+        Polynomial,
+        RigidParts,
+        RigidPaths,
+        SpaceTime,
     )  # fmt: skip
 }
 

@@ -37,9 +37,9 @@ def rigidity(before: Moved, after: Moved, near: Neighbours, weights: Weights) ->
     True
     """
     count = len(near)
-    turns = multiply(
-        normalise(after.quats[:count]), conjugate(normalise(before.quats[:count]))
-    )[:, None].expand(*near.shape, 4)
+    turns = multiply(normalise(after.quats[:count]), conjugate(normalise(before.quats[:count])))[
+        :, None
+    ].expand(*near.shape, 4)
     start, end = _offsets(before.means, near), _offsets(after.means, near)
     return (weights * _length(end - rotate(turns, start))).mean()
 

@@ -68,9 +68,7 @@ def blend(means, quats, logits, bases):  # type: ignore[no-untyped-def]
         for n in range(chunk * size, min((chunk + 1) * size, N)):
             _mix(logits[n], bases, w, s)
             a, b, c, d = s[0], s[1], s[2], s[3]
-            x, y, z = _turn(
-                a, b, c, d, means[n, 0] - s[7], means[n, 1] - s[8], means[n, 2] - s[9]
-            )
+            x, y, z = _turn(a, b, c, d, means[n, 0] - s[7], means[n, 1] - s[8], means[n, 2] - s[9])
             moved[n, 0] = x + s[7] + s[4]
             moved[n, 1] = y + s[8] + s[5]
             moved[n, 2] = z + s[9] + s[6]
@@ -97,9 +95,7 @@ def blend_backward(means, quats, logits, bases, g_moved, g_turned):  # type: ign
             length = _mix(logits[n], bases, w, s)
             a, b, c, d = s[0], s[1], s[2], s[3]
             gx, gy, gz = g_moved[n, 0], g_moved[n, 1], g_moved[n, 2]
-            x, y, z = _turn(
-                a, b, c, d, means[n, 0] - s[7], means[n, 1] - s[8], means[n, 2] - s[9]
-            )
+            x, y, z = _turn(a, b, c, d, means[n, 0] - s[7], means[n, 1] - s[8], means[n, 2] - s[9])
             mx, my, mz = _turn(a, -b, -c, -d, gx, gy, gz)
             g_means[n, 0], g_means[n, 1], g_means[n, 2] = mx, my, mz
             g[4], g[5], g[6] = gx, gy, gz

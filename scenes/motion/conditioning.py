@@ -175,10 +175,12 @@ def condition(means, quats, scales, lean, moment, span, moves, time, stretch):  
             p = P[0, 0]
             presence[n] = math.exp(-0.5 * dt * dt / p)
             away = dt / p
-            x, y, z = _turn(
-                q[0], q[1], q[2], q[3], P[0, 1] * away, P[0, 2] * away, P[0, 3] * away
+            x, y, z = _turn(q[0], q[1], q[2], q[3], P[0, 1] * away, P[0, 2] * away, P[0, 3] * away)
+            moved[n, 0], moved[n, 1], moved[n, 2] = (
+                means[n, 0] + x,
+                means[n, 1] + y,
+                means[n, 2] + z,
             )
-            moved[n, 0], moved[n, 1], moved[n, 2] = means[n, 0] + x, means[n, 1] + y, means[n, 2] + z
             largest = max(C[0, 0], C[1, 1], C[2, 2])
             for i in range(3):
                 sizes[n, i] = _size(C[i, i], largest)

@@ -82,6 +82,4 @@ class Deformation(nn.Module):
             features = F.relu(layer(seen))
         shifts, turns, stretches = self.out(features).split(OUTPUTS, 1)
         scales = torch.exp(raw["scales"] + stretches)
-        return Moved(
-            raw["means"] + shifts * self.extent, raw["quats"] + turns, scales=scales
-        )
+        return Moved(raw["means"] + shifts * self.extent, raw["quats"] + turns, scales=scales)
