@@ -40,7 +40,8 @@ class SplatScene:
         sh = self.raw["sh"]
         if self.sh_degree is not None:
             sh = sh[:, : (self.sh_degree + 1) ** 2]
-        return Gaussians(moved.means, moved.quats, torch.exp(self.raw["scales"]), opacities, sh)
+        scales = torch.exp(self.raw["scales"]) if moved.scales is None else moved.scales
+        return Gaussians(moved.means, moved.quats, scales, opacities, sh)
 
     def __len__(self) -> int:
         return len(self.raw["means"])

@@ -14,18 +14,32 @@ from torch import Tensor
 from clay4d.files import written_whole
 from clay4d.scenes.motion import (
     ControlNodes,
+    Deformation,
     HexPlane,
     Motion,
+    MotionBases,
     Polynomial,
     RigidParts,
     RigidPaths,
+    SpaceTime,
     Static,
 )
 from clay4d.scenes.splat_scene import SplatScene
 
 FORMAT = "clay4d-scene-1"
 MOTIONS: dict[str, Any] = {
-    m.kind: m for m in (Static, ControlNodes, HexPlane, Polynomial, RigidParts, RigidPaths)
+    m.kind: m
+    for m in (
+        Static,
+        ControlNodes,
+        Deformation,
+        HexPlane,
+        MotionBases,
+        Polynomial,
+        RigidParts,
+        RigidPaths,
+        SpaceTime,
+    )  # fmt: skip
 }
 
 

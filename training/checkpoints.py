@@ -27,6 +27,8 @@ def save_checkpoint(path: Path, trainer: Trainer, *, seconds: float) -> None:
     tensors |= {f"density.{k}": v for k, v in trainer.density_state().items()}
     if trainer.exposure is not None:
         tensors |= {f"exposure.{k}": v for k, v in trainer.exposure.named_parameters()}
+    if trainer.poses is not None:
+        tensors |= {f"poses.{k}": v for k, v in trainer.poses.named_parameters()}
     header = {
         "format": FORMAT, **scene_header(trainer.scene), "step": trainer.step_done,
         "moving": trainer.moving, "adam_steps": steps, "seconds": seconds,
@@ -53,6 +55,8 @@ def load_checkpoint(path: Path, trainer: Trainer) -> float:
     shared = {f"motion.{k}": v for k, v in trainer.scene.motion.tensors().items()}
     if trainer.exposure is not None:
         shared |= {f"exposure.{k}": v for k, v in trainer.exposure.named_parameters()}
+    if trainer.poses is not None:
+        shared |= {f"poses.{k}": v for k, v in trainer.poses.named_parameters()}
     wanted = {f"raw.{k}" for k in trainer.scene.raw} | shared.keys()
     absent = sorted(wanted - tensors.keys())
     if absent:

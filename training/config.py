@@ -31,7 +31,7 @@ class ControlNodes:
     start: float = 0.06
     """Share of the steps before which nothing moves."""
     settle: int = 200
-    """Steps, a third of all at the most, before which nothing moves even so: a network that moves
+    """Steps, a tenth of all at the most, before which nothing moves even so: a network that moves
     Gaussians without shape or colour learns to throw them out of the pictures."""
 
 
@@ -73,7 +73,55 @@ class Polynomial:
     """Share of the steps before which nothing moves."""
 
 
-Motion = Static | ControlNodes | HexPlane | Polynomial
+@dataclass(frozen=True)
+class MotionBases:
+    """A few shared trajectories of rotation and translation, and for each Gaussian a mixture of them."""
+
+    bases: int = 20
+    """Trajectories, spread over the Gaussians at the start."""
+    keys: int = 20
+    """Control points of each trajectory over the scene's time."""
+    lr: float = 1e-2
+    """Learning rate of the trajectories, per scene extent, and of their turns."""
+    coefficients_lr: float = 1e-2
+    """Learning rate of each Gaussian's mixture."""
+    start: float = 0.06
+    """Share of the steps before which nothing moves."""
+
+
+@dataclass(frozen=True)
+class Deformation:
+    """A network that moves, turns and stretches each Gaussian, given its place and the time."""
+
+    width: int = 64
+    """Width of the network."""
+    depth: int = 4
+    """Hidden layers of the network."""
+    octaves: int = 8
+    """Octaves of sines of the place."""
+    time_octaves: int = 6
+    """Octaves of sines of the time."""
+    lr: float = 8e-4
+    """Learning rate of the network."""
+    start: float = 0.06
+    """Share of the steps before which nothing moves."""
+
+
+@dataclass(frozen=True)
+class SpaceTime:
+    """Native 4D Gaussians, cut at a moment."""
+
+    span: float = 0.5
+    """Deviation of each Gaussian along time at the start, as a share of the scene's time."""
+    lean_lr: float = 2e-3
+    """Learning rate of the turn from time into space, which is velocity."""
+    time_lr: float = 1e-2
+    """Learning rate of the span; a tenth of it for the moment."""
+    start: float = 0.0
+    """Share of the steps before which nothing moves."""
+
+
+Motion = Static | ControlNodes | HexPlane | Polynomial | MotionBases | Deformation | SpaceTime
 
 
 @dataclass(frozen=True)
@@ -152,6 +200,8 @@ class Rates:
     """Rate of the higher harmonics beside that of the constant colour; 3DGS has a twentieth."""
     codes: float = 1e-3
     """Per-Gaussian coordinates of control nodes."""
+    poses: float = 5e-4
+    """Turns of the cameras, radians, and their shifts, per scene extent, where they are refined."""
     final_means: float = 0.01
     """Share of the rate of centres and motion left at the last step; the decay is exponential."""
     final: float = 0.1
@@ -180,6 +230,14 @@ class Losses:
     """Whether each camera has a gain and an offset of its own for each colour."""
     mask: float = 0.0
     """Weight of the difference between the masks and what moves, where motion knows what does not."""
+    rigidity: float = 0.0
+    """Weight of how far neighbours are from turning as one (Luiten et al. 2024)."""
+    isometry: float = 0.0
+    """Weight of how much distances to neighbours change over time."""
+    smoothness: float = 0.0
+    """Weight of how much centres bend off a straight path within a thirtieth of the time."""
+    poses: bool = False
+    """Whether a small motion of each training camera is learned; test cameras stay as they are."""
     random_background: bool = False
     """Whether pictures with alpha are trained on a new random background at each step."""
 

@@ -47,6 +47,6 @@ def check_masks(config: TrainConfig, raw: Raw) -> None:
     if config.losses.mask > 0 and (degree or "moves" not in raw):
         raise ValueError(
             f"losses.mask got {config.losses.mask:g} with sh_degree {degree} and "
-            f"{type(config.motion).__name__} motion; expected sh_degree 0 and polynomial motion of "
-            "triangulated points. Set losses.mask to 0."
+            f"{type(config.motion).__name__} motion; expected sh_degree 0 and polynomial or "
+            "space-time motion of triangulated points. Set losses.mask to 0."
         )

@@ -9,8 +9,19 @@ from torch import Tensor
 
 from clay4d.scenes.splat_scene import SplatScene
 from clay4d.training.adam import FusedAdam
-from clay4d.training.config import ControlNodes, HexPlane, Motion, Polynomial, Rates, Static
+from clay4d.training.config import (
+    ControlNodes,
+    Deformation,
+    HexPlane,
+    Motion,
+    MotionBases,
+    Polynomial,
+    Rates,
+    SpaceTime,
+    Static,
+)
 from clay4d.training.exposure import Exposure
+from clay4d.training.poses import PoseRefinement
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,12 @@ def row_rates(rates: Rates, motion: Motion, extent: float) -> dict[str, Rate]:
         found["span"] = Rate(motion.time_lr, rates.final)
         found["moment"] = Rate(motion.time_lr / 10, rates.final)
         found["spin"] = Rate(motion.time_lr / 10, rates.final)
+    if isinstance(motion, SpaceTime):
+        found["lean"] = Rate(motion.lean_lr, rates.final)
+        found["span"] = Rate(motion.time_lr, rates.final)
+        found["moment"] = Rate(motion.time_lr / 10, rates.final)
+    if isinstance(motion, MotionBases):
+        found["coefficients"] = Rate(motion.coefficients_lr, rates.final)
     return found
 
 
@@ -57,7 +74,9 @@ def motion_rates(rates: Rates, motion: Motion) -> dict[str, Rate]:
                 "planes": Rate(motion.lr, rates.final_means),
                 "": Rate(motion.lr / 10, rates.final_means),
             }
-        case Polynomial() | Static():
+        case MotionBases() | Deformation():
+            return {"": Rate(motion.lr, rates.final_means)}
+        case Polynomial() | SpaceTime() | Static():
             return {}
 
 
@@ -66,7 +85,7 @@ class Optimisers:
 
     def __init__(
         self, scene: SplatScene, rates: Rates, motion: Motion, extent: float,
-        exposure: Exposure | None,
+        exposure: Exposure | None, poses: PoseRefinement | None = None,
     ) -> None:  # fmt: skip
         self.rows: dict[str, torch.optim.Optimizer] = {}
         self.shared: dict[str, torch.optim.Optimizer] = {}
@@ -83,18 +102,23 @@ class Optimisers:
             self._rates[f"raw.{name}"] = rows[name]
         shared = motion_rates(rates, motion)
         for name, value in scene.motion.tensors().items():
+            if not value.requires_grad:
+                continue
             prefix = next(p for p in shared if name.startswith(p))
             self._add(f"motion.{name}", value, shared[prefix])
         if exposure is not None:
             for name, value in exposure.named_parameters():
                 self._add(f"exposure.{name}", value, Rate(2e-3, rates.final))
+        if poses is not None:
+            for name, value in poses.named_parameters():
+                self._add(f"poses.{name}", value, Rate(rates.poses, rates.final))
 
     def _add(self, name: str, value: Tensor, rate: Rate) -> None:
         self.shared[name] = FusedAdam([value], lr=1.0, eps=1e-15)
         self._rates[name] = rate
 
     def all(self) -> dict[str, torch.optim.Optimizer]:
-        """Every optimiser by its full name: `raw.NAME`, `motion.NAME`, `exposure.NAME`."""
+        """Every optimiser by its full name: `raw.NAME`, `motion.NAME`, `exposure.NAME`, `poses.NAME`."""
         return {f"raw.{k}": v for k, v in self.rows.items()} | self.shared
 
     def lr(self, name: str, progress: float) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clay4d.scenes import Dataset, Gaussians
 from clay4d.scenes.initialise import neighbour_distances, random_points
-from clay4d.scenes.motion import Motion, Polynomial
+from clay4d.scenes.motion import Motion, Polynomial, SpaceTime
 from clay4d.scenes.splat_scene import raw_from_gaussians
 from clay4d.scenes.triangulate import triangulate_points
 from clay4d.training.config import Start, TrainConfig
@@ -49,7 +49,7 @@ def first_rows(dataset: Dataset, config: TrainConfig, motion: Motion) -> dict[st
     if points is None:
         points = random_points(dataset.bounds, config.start.count, seed=config.seed)
         times = None
-    if times is not None and not isinstance(motion, Polynomial):
+    if times is not None and not isinstance(motion, Polynomial | SpaceTime):
         chosen = _nearest(times, dataset.duration / 2)
         points, times = points[chosen], times[chosen]
     xyz, rgb = points[:, :3].contiguous(), points[:, 3:].contiguous()
@@ -57,7 +57,7 @@ def first_rows(dataset: Dataset, config: TrainConfig, motion: Motion) -> dict[st
     sizes = _sizes(xyz, times)[:, None].expand(-1, 3)
     first = Gaussians.from_points(xyz, rgb, scales=sizes.clone(), opacities=opacities)
     raw = raw_from_gaussians(first, sh_degree=config.schedule.sh_degree)
-    if times is not None and isinstance(motion, Polynomial):
+    if times is not None and isinstance(motion, Polynomial | SpaceTime):
         share = times / dataset.duration if dataset.duration > 0 else times * math.nan
         return raw | motion.rows_at(xyz, share)
     return raw | motion.rows(xyz)

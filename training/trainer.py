@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from clay4d.renderers import rasterization
-from clay4d.scenes import Dataset
-from clay4d.scenes.motion import ControlNodes, HexPlane, Motion, Polynomial, Static
+from clay4d.scenes import Cameras, Dataset
+from clay4d.scenes.motion import Static
 from clay4d.scenes.splat_scene import SplatScene
 from clay4d.training import config as options
 from clay4d.training.adam import any_nonfinite
@@ -26,33 +26,14 @@ from clay4d.training.exposure import Exposure
 from clay4d.training.frames import Frames, generator
 from clay4d.training.losses import photometric_loss
 from clay4d.training.masks import check_masks, colours_and_moves, mask_loss
+from clay4d.training.motions import build_motion, place_motion
+from clay4d.training.poses import PoseRefinement
 from clay4d.training.rates import Optimisers
+from clay4d.training.regularisers import motion_loss
 from clay4d.training.start import first_rows, with_points
 
 REFRESH_EVERY = 100
 """Steps between searches for the nodes that carry each Gaussian; new ones have their parent's."""
-
-
-def build_motion(motion: options.Motion, extent: float) -> Motion:
-    """The motion model that a config names, for a scene of `extent` metres."""
-    match motion:
-        case options.Static():
-            return Static()
-        case options.ControlNodes():
-            return ControlNodes(
-                nodes=motion.nodes, neighbours=motion.neighbours, width=motion.width,
-                depth=motion.depth, codes=motion.codes, extent=extent,
-            )  # fmt: skip
-        case options.HexPlane():
-            return HexPlane(
-                resolution=motion.resolution, time_resolution=motion.time_resolution,
-                features=motion.features, levels=motion.levels, width=motion.width, extent=extent,
-            )  # fmt: skip
-        case options.Polynomial():
-            return Polynomial(
-                degree=motion.degree, harmonics=motion.harmonics,
-                temporal_opacity=motion.temporal_opacity,
-            )  # fmt: skip
 
 
 @dataclass
@@ -93,8 +74,10 @@ class Trainer:
         exposed = config.losses.exposure
         self.camera_rows = {c: i for i, c in enumerate(sorted(set(dataset.train.camera_ids)))}
         self.exposure = Exposure(len(self.camera_rows)) if exposed else None
+        views = dataset.train.cameras.viewmats
+        self.poses = PoseRefinement(views, extent=self.extent) if config.losses.poses else None
         self.optimisers = Optimisers(
-            self.scene, config.rates, config.motion, self.extent, self.exposure
+            self.scene, config.rates, config.motion, self.extent, self.exposure, self.poses
         )
         self.step_done = 0
         self.moving = False
@@ -149,13 +132,14 @@ class Trainer:
         cameras = self.dataset.train.cameras[index].resized(size)
         degree = int(self.progress / self.config.schedule.sh_every)
         self.scene.sh_degree = min(degree, self.config.schedule.sh_degree)
-        image, meta = self._draw(cameras, float(cameras.times[0]), background)
+        views = cameras.viewmats if self.poses is None else self.poses(index)
+        image, meta = self._draw(cameras, views, background)
         image, drawn_mask = image[..., :3], image[..., 3:]
         if self.exposure is not None:
             row = self.camera_rows[self.dataset.train.camera_ids[index]]
             image = self.exposure(image, row)
         loss = photometric_loss(image, target, ssim_weight=self.config.losses.ssim)
-        total = self._regularised(loss)
+        total = self._regularised(loss, float(cameras.times[0]))
         if drawn_mask.shape[-1]:
             mask = self.frames.mask(index, size)
             total = total + self.config.losses.mask * mask_loss(drawn_mask[..., 0], mask)
@@ -178,9 +162,11 @@ class Trainer:
             return torch.tensor(self.scene.background)
         return torch.rand(3, generator=generator(self.config.seed, 4, self.step_done))
 
-    def _draw(self, cameras: Any, time: float, background: Tensor) -> tuple[Tensor, dict[str, Any]]:
+    def _draw(
+        self, cameras: Cameras, viewmats: Tensor, background: Tensor
+    ) -> tuple[Tensor, dict[str, Any]]:
         if self.moving:
-            g = self.scene.at(time)
+            g = self.scene.at(float(cameras.times[0]))
         else:
             still = SplatScene(self.scene.raw, Static(), sh_degree=self.scene.sh_degree)
             g = still.at(0.0)
@@ -190,13 +176,17 @@ class Trainer:
             colors, degree = colours_and_moves(colors, self.scene.raw["moves"]), None
             background = torch.cat([background, torch.zeros(1, 1)], 1)
         image, _, meta = rasterization(
-            g.means, g.quats, g.scales, g.opacities, colors, cameras.viewmats,
+            g.means, g.quats, g.scales, g.opacities, colors, viewmats,
             cameras.Ks, cameras.width, cameras.height, sh_degree=degree,
             packed=False, backgrounds=background, near_plane=self.scene.near,
         )  # fmt: skip
         return image[0], meta
 
-    def _regularised(self, loss: Tensor) -> Tensor:
+    def _regularised(self, loss: Tensor, time: float) -> Tensor:
+        losses = self.config.losses
+        if self.moving and max(losses.rigidity, losses.isometry, losses.smoothness) > 0:
+            draws = generator(self.config.seed, 5, self.step_done)
+            loss = loss + motion_loss(self.scene, time, losses, extent=self.size, draws=draws)
         density = self.config.density
         if isinstance(density, McmcDensity) and self.progress < density.stop:
             raw = self.scene.raw
@@ -209,15 +199,9 @@ class Trainer:
         if self.moving or isinstance(motion, options.Static) or self.progress < motion.start:
             return
         if isinstance(motion, options.ControlNodes):
-            settled = min(motion.settle, self.config.steps // 3)
-            if self.step_done < settled:
+            if self.step_done < min(motion.settle, self.config.steps // 10):
                 return
-        if isinstance(self.scene.motion, ControlNodes):
-            strong = torch.sigmoid(self.scene.raw["opacities"].detach()) > 0.1
-            means = self.scene.raw["means"].detach()
-            enough = int(strong.sum()) >= 4 * len(self.scene.motion.centres)
-            self.scene.motion.place(means[strong] if enough else means)
-        self.scene.motion.refresh(self.scene.raw)
+        place_motion(self.scene)
         self.moving = True
 
     def _control(self, meta: dict[str, Any]) -> None:

@@ -78,6 +78,8 @@ def _configs() -> list[TrainConfig]:
         (options.ControlNodes(nodes=20, width=16, depth=1), options.DefaultDensity(cap=400)),
         (options.Polynomial(), options.McmcDensity(cap=400)),
         (options.HexPlane(resolution=8, time_resolution=4), options.DefaultDensity(cap=400)),
+        (options.MotionBases(bases=4, keys=5), options.McmcDensity(cap=400)),
+        (options.SpaceTime(), options.McmcDensity(cap=400)),
     ]
     start, losses = options.Start(count=200), options.Losses(exposure=True)
     return [

@@ -19,12 +19,14 @@ Raw = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Moved:
-    """Where the Gaussians are at a moment, and how much of their opacity is there then."""
+    """Where the Gaussians are at a moment, how large, and how much of their opacity is there then."""
 
     means: Float[Tensor, "N 3"]
     quats: Float[Tensor, "N 4"]
     presence: Float[Tensor, " N"] | None = None
     """Factor of the opacities, 0 to 1; None where all are there always."""
+    scales: Float[Tensor, "N 3"] | None = None
+    """Standard deviations along the turned axes, metres; None where the shapes stay."""
 
 
 class Motion(Protocol):
@@ -50,5 +52,5 @@ class Motion(Protocol):
         ...
 
     def move(self, raw: Raw, time: float) -> Moved:
-        """Means and rotations at a time; differentiable."""
+        """Means, rotations and what else changes, at a time; differentiable."""
         ...

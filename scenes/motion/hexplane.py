@@ -6,7 +6,6 @@ feature is the product over the planes xy, xz, yz, xt, yt, zt of bilinear look-u
 
 from __future__ import annotations
 
-from itertools import combinations
 from typing import Any
 
 import torch
@@ -15,8 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from clay4d.scenes.motion.base import Moved, Raw
-
-PLANES = list(combinations(range(4), 2))
+from clay4d.scenes.motion.planes import Levels, LookUp
 
 
 class HexPlane(nn.Module):
@@ -39,14 +37,13 @@ class HexPlane(nn.Module):
             "levels": levels, "width": width, "extent": extent,
         }  # fmt: skip
         self.extent = extent
-        self.planes = nn.ParameterList()
-        for level in range(levels):
-            cells = max(2, resolution >> (levels - 1 - level))
-            for _, b in PLANES:
-                height = time_resolution if b == 3 else cells
-                # Planes with time start at 1, so that nothing moves at first and space alone speaks.
-                plane = torch.ones(1, features, height, cells)
-                self.planes.append(plane if b == 3 else plane.uniform_(0.1, 0.5))
+        cells = tuple(max(2, resolution >> (levels - 1 - k)) for k in range(levels))
+        self.levels = Levels(cells, time_resolution, features)
+        # Planes with time start at 1, so that nothing moves at first and space alone speaks.
+        self.planes = nn.Parameter(torch.ones(self.levels.size))
+        with torch.no_grad():
+            for space, _ in self.levels.split(self.planes):
+                space.uniform_(0.1, 0.5)
         self.hidden = nn.Linear(features * levels, width)
         self.out = nn.Linear(width, 7)
         nn.init.normal_(self.out.weight, std=1e-3)
@@ -69,19 +66,11 @@ class HexPlane(nn.Module):
 
     def field(self, means: Float[Tensor, "N 3"], time: float) -> Float[Tensor, "N F"]:
         """Features of points at a time; outside the box and the clip, the border's."""
-        where = torch.cat([means / self.extent, means.new_full((len(means), 1), 2 * time - 1)], 1)
-        levels = []
-        for first in range(0, len(self.planes), len(PLANES)):
-            product = means.new_ones(())
-            for (a, b), plane in zip(PLANES, list(self.planes)[first : first + len(PLANES)]):
-                grid = where[:, (a, b)][None, None]
-                found = F.grid_sample(plane, grid, align_corners=True, padding_mode="border")
-                product = product * found[0, :, 0].T
-            levels.append(product)
-        return torch.cat(levels, 1)
+        found: Tensor = LookUp.apply(means / self.extent, self.planes, self.levels, time)
+        return found
 
     def move(self, raw: Raw, time: float) -> Moved:
         """Shift and turn each Gaussian by what the field says of its place."""
         features = F.relu(self.hidden(self.field(raw["means"].detach(), time)))
-        shifts, turns = self.out(F.relu(features)).split([3, 4], 1)
+        shifts, turns = self.out(features).split([3, 4], 1)
         return Moved(raw["means"] + shifts * self.extent, raw["quats"] + turns)

@@ -10,7 +10,16 @@ import torch
 from torch import Tensor
 
 from clay4d.scenes import Gaussians, Scene
-from clay4d.scenes.motion import ControlNodes, HexPlane, Motion, Polynomial, Static
+from clay4d.scenes.motion import (
+    ControlNodes,
+    Deformation,
+    HexPlane,
+    Motion,
+    MotionBases,
+    Polynomial,
+    SpaceTime,
+    Static,
+)
 from clay4d.scenes.splat_scene import SplatScene, raw_from_gaussians
 from clay4d.scenes.store import load_scene, save_scene
 
@@ -114,7 +123,10 @@ def test_nodes_are_refused_where_there_are_too_few_gaussians() -> None:
         control_nodes().place(torch.zeros(5, 3))
 
 
-MODELS = [Static, lambda: control_nodes(), lambda: HexPlane(resolution=8), lambda: Polynomial()]
+MODELS = [
+    Static, lambda: control_nodes(), lambda: HexPlane(resolution=8), lambda: Polynomial(),
+    lambda: MotionBases(bases=5, keys=6), Deformation, SpaceTime,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("make", MODELS)

@@ -54,7 +54,7 @@ def off_mask(trainer: Trainer, dataset: Dataset) -> float:
     frames, total = Frames(dataset.train, seed=0), 0.0
     for i in range(len(dataset.train)):
         camera = dataset.train.cameras[i]
-        drawn, _ = trainer._draw(camera, float(camera.times[0]), torch.zeros(3))
+        drawn, _ = trainer._draw(camera, camera.viewmats, torch.zeros(3))
         total += float((drawn[..., 3] - frames.mask(i, 1.0)).abs().mean().detach())
     return total / len(dataset.train)
 

@@ -15,11 +15,14 @@ from clay4d.training.checkpoints import load_checkpoint, save_checkpoint
 from clay4d.training.config import (
     ControlNodes,
     DefaultDensity,
+    Deformation,
     HexPlane,
     Losses,
     McmcDensity,
+    MotionBases,
     Polynomial,
     Schedule,
+    SpaceTime,
     Start,
     Static,
     TrainConfig,
@@ -49,6 +52,8 @@ def state(trainer: Trainer) -> dict[str, torch.Tensor]:
     found = {f"raw.{k}": v for k, v in trainer.scene.raw.items()} | trainer.scene.motion.tensors()
     if trainer.exposure is not None:
         found |= dict(trainer.exposure.named_parameters())
+    if trainer.poses is not None:
+        found |= {f"poses.{k}": v for k, v in trainer.poses.named_parameters()}
     return {k: v.detach().clone() for k, v in found.items()}
 
 
@@ -79,8 +84,20 @@ def with_alpha(dataset: Dataset) -> Dataset:
         dataclasses.replace(SMALL, motion=HexPlane(resolution=16, start=0.1)),
         dataclasses.replace(SMALL, motion=Polynomial(), losses=Losses(exposure=True)),
         dataclasses.replace(SMALL, motion=Static()),
+        dataclasses.replace(SMALL, motion=MotionBases(bases=6, keys=5), losses=Losses(poses=True)),
+        dataclasses.replace(SMALL, motion=Deformation(width=16), losses=Losses(rigidity=0.1)),
+        dataclasses.replace(SMALL, motion=SpaceTime(), density=DEFAULT),
     ],
-    ids=["nodes-mcmc", "nodes-default", "hexplane", "polynomial-exposure", "static"],
+    ids=[
+        "nodes-mcmc",
+        "nodes-default",
+        "hexplane",
+        "polynomial-exposure",
+        "static",
+        "bases-poses",
+        "deformation-rigidity",
+        "space-time-default",
+    ],
 )
 def test_a_resumed_run_gives_the_bits_of_a_whole_one(
     config: TrainConfig, swinging: Dataset, tmp_path: Path
