@@ -39,5 +39,5 @@ bench: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q torch -c constraints.txt
-	$(BIN)/pip install -q -e ".[dev,sfm,bullet,mcp]" -c constraints.txt
+	$(BIN)/pip install -q -e ".[dev,sfm,bullet,mcp,export]" -c constraints.txt
 	touch $@
