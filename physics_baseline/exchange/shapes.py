@@ -56,7 +56,9 @@ def things(scene: Any, trajectory: Trajectory) -> list[Thing]:
         vertices, normals, faces = creased(*body_triangles(body, **sides))
         out.append(Thing(body.name, body.material, vertices[None], normals[None], faces, place, turn))  # fmt: skip
     if scene.floor is not None:
-        spread = trajectory.positions.reshape(-1, 3)[:, :2] if len(scene.bodies) else np.zeros((1, 2))
+        spread = (
+            trajectory.positions.reshape(-1, 3)[:, :2] if len(scene.bodies) else np.zeros((1, 2))
+        )
         low, high = spread.min(0).clip(-50, 50) - FLOOR, spread.max(0).clip(-50, 50) + FLOOR
         z = scene.floor.height
         corners = np.array([(low[0], low[1], z), (high[0], low[1], z), (high[0], high[1], z), (low[0], high[1], z)])  # fmt: skip

@@ -79,7 +79,12 @@ class GltfFile:
         """
         array = np.ascontiguousarray(array)
         width = 1 if array.ndim == 1 else array.shape[-1]
-        if array.dtype.name not in _CODES or array.ndim > 2 or width not in _TYPES or not len(array):
+        if (
+            array.dtype.name not in _CODES
+            or array.ndim > 2
+            or width not in _TYPES
+            or not len(array)
+        ):
             raise ValueError(
                 f"accessor got {array.dtype} {list(array.shape)}; expected numbers [N] or [N, 2 to 4]."
             )

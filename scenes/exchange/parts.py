@@ -110,7 +110,9 @@ def thin(
     >>> thin(np.zeros((5, 3)), np.tile([1.0, 0, 0, 0], (5, 1)))[0].shape
     (1, 3)
     """
-    still = np.abs(positions - positions[0]).max() < STILL and np.abs(quats - quats[0]).max() < STILL
+    still = (
+        np.abs(positions - positions[0]).max() < STILL and np.abs(quats - quats[0]).max() < STILL
+    )
     return (positions[:1], quats[:1]) if still else (positions, quats)
 
 

@@ -78,5 +78,7 @@ def set_splats(field: Any, gaussians: Gaussians, at: Any, *, whole: bool) -> Non
         field.CreateScalesAttr().Set(p.Vt.Vec3fArray.FromNumpy(v["scales"]))
         field.CreateRadianceSphericalHarmonicsDegreeAttr().Set(gaussians.sh_degree)
         flat = np.ascontiguousarray(v["sh"].reshape(-1, 3))
-        field.CreateRadianceSphericalHarmonicsCoefficientsAttr().Set(p.Vt.Vec3fArray.FromNumpy(flat))
+        field.CreateRadianceSphericalHarmonicsCoefficientsAttr().Set(
+            p.Vt.Vec3fArray.FromNumpy(flat)
+        )
         field.CreateSortingModeHintAttr().Set("cameraDistance")
