@@ -39,6 +39,7 @@ from clay4d.physics_baseline.tools import Session
 from clay4d.scenes import Gaussians
 from clay4d.scenes.exchange import WRITERS, write_gltf_splats, write_usd_splats
 
+ROOT = Path(__file__).resolve().parents[2]
 CORNERS = ((0.0, 0.0, 0.0), (0.3, 0.0, 0.0), (0.0, 0.3, 0.0), (0.0, 0.0, 0.3))
 FACES = ((0, 2, 1), (0, 1, 3), (0, 3, 2), (1, 2, 3))
 
@@ -142,10 +143,12 @@ def test_gltf_cloth_is_where_it_is_simulated(made: Any, tmp_path: Path) -> None:
 
 
 def validate(path: Path) -> list[dict[str, Any]]:
-    """Errors that Khronos' validator (npm gltf-validator, `GLTF_VALIDATOR` its folder) finds."""
-    folder = os.environ.get("GLTF_VALIDATOR", "")
+    """Errors that Khronos' validator (npm gltf-validator in .venv/gltf, or in `GLTF_VALIDATOR`) finds."""
+    folder = os.environ.get("GLTF_VALIDATOR", str(ROOT / ".venv" / "gltf"))
     if shutil.which("node") is None or not Path(folder, "node_modules", "gltf-validator").is_dir():
-        pytest.skip("no node, or GLTF_VALIDATOR is not a folder with npm's gltf-validator")
+        pytest.skip(
+            "no node, or npm's gltf-validator is not in .venv/gltf (`make .venv/ready` brings it)"
+        )
     code = (
         "require('gltf-validator').validateBytes(new Uint8Array(require('fs').readFileSync("
         "process.argv[1]))).then(r => console.log(JSON.stringify(r.issues)))"
