@@ -94,7 +94,9 @@ def creased(vertices: Any, faces: Any) -> tuple[Any, Any, Any]:
         for v in corners:
             around[v].append(f)
     places: dict[tuple[int, ...], int] = {}
-    split, normals, out = [], [], np.zeros_like(faces)
+    split: list[Any] = []
+    normals: list[Any] = []
+    out = np.zeros_like(faces)
     for f, corners in enumerate(faces.tolist()):
         for k, v in enumerate(corners):
             near = [g for g in around[v] if unit[g] @ unit[f] > CREASE]
