@@ -13,6 +13,7 @@ import torch
 from jaxtyping import UInt8
 
 from clay4d.physics_baseline.engines.trajectory_file import save_trajectory
+from clay4d.physics_baseline.exchange import write_gltf_scene, write_usd_scene
 from clay4d.physics_baseline.gaussians import gaussian_scene
 from clay4d.physics_baseline.output import NOTHING, read_pictures
 from clay4d.physics_baseline.renderers import scene_cameras
@@ -20,11 +21,14 @@ from clay4d.physics_baseline.renderers.region import region
 from clay4d.physics_baseline.tools.session import Session, ToolError
 from clay4d.renderers.video import colour_depth, depth_range, write_video
 from clay4d.scenes import Cameras
+from clay4d.scenes.exchange import WRITERS
 from clay4d.scenes.loaders.write import write_transforms
 from clay4d.scenes.store import save_scene
 
 Json = dict[str, Any]
-What = Literal["video", "depth", "segmentation", "dataset", "gaussians", "trajectory", "scene"]
+What = Literal[
+    "video", "depth", "segmentation", "dataset", "gaussians", "trajectory", "scene", "gltf", "usd"
+]
 
 
 def export(
@@ -35,7 +39,9 @@ def export(
 
     Args:
         what: video, depth or segmentation (MP4 of a rendered camera), dataset (posed pictures that
-            `clay4d train` takes), gaussians (a scene file), trajectory (arrays), scene (the spec).
+            `clay4d train` takes), gaussians (a scene file), trajectory (arrays), scene (the spec),
+            gltf (meshes, materials, cameras and lights in .glb or .gltf) or usd (the same in .usdc,
+            .usda or .usdz; extra `export`). Gaussians too may be named .glb, .gltf or .usd*.
         camera: of a video; the first rendered one if not given.
         name: of the file; by what it is if not given.
         train: rendered cameras of the data set's training pictures; all but `test` if not given.
@@ -52,9 +58,18 @@ def export(
     elif what == "trajectory":
         path = session.file(name or "trajectory.safetensors")
         save_trajectory(path, session.need_trajectory())
+    elif what in ("gltf", "usd"):
+        path = session.file(name or ("scene.glb" if what == "gltf" else "scene.usdc"))
+        write = write_gltf_scene if what == "gltf" else write_usd_scene
+        write(session.need_scene(), session.need_trajectory(), path)
     else:
         path = session.file(name or "scene.safetensors")
-        save_scene(path, gaussian_scene(session.need_scene(), session.need_trajectory()))
+        trajectory = session.need_trajectory()
+        splats = gaussian_scene(session.need_scene(), trajectory)
+        if path.suffix in WRITERS:
+            WRITERS[path.suffix](splats, path, times=trajectory.times.tolist())
+        else:
+            save_scene(path, splats)
     return {"file": path.name, "bytes": path.stat().st_size}
 
 

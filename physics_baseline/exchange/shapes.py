@@ -1,0 +1,111 @@
+"""Bodies of a scene as meshes with normals, still or moving."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from clay4d.physics_baseline.engines.trajectory import Trajectory
+from clay4d.physics_baseline.surfaces import body_triangles
+from clay4d.scenes.exchange.parts import thin
+
+CREASE = 0.75
+"""Cosine of the angle between neighbouring faces past which their edge is sharp."""
+FLOOR = 6.0
+"""Metres of floor on each side of what moves."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A body: a mesh in its own axes and where it goes; a cloth's mesh is in the world's axes."""
+
+    name: str
+    material: Any
+    vertices: Float[np.ndarray, "S V 3"]
+    """Metres; S is 1 for rigid bodies, else the frames."""
+    normals: Float[np.ndarray, "S V 3"]
+    faces: Int[np.ndarray, "F 3"]
+    positions: Float[np.ndarray, "T 3"]
+    quats: Float[np.ndarray, "T 4"]
+    thin: bool = False
+    """Seen from both sides."""
+
+
+def things(scene: Any, trajectory: Trajectory) -> list[Thing]:
+    """The scene's bodies, and its floor as a square, as meshes.
+
+    >>> from clay4d.physics_baseline.engines import simulate
+    >>> from clay4d.physics_baseline.spec import Box, SceneSpec
+    >>> scene = SceneSpec(bodies=(Box(name="a", position=(0, 0, 1)),), duration=0.1)
+    >>> [(t.name, t.vertices.shape[1]) for t in things(scene, simulate(scene))]
+    [('a', 24), ('floor', 4)]
+    """
+    out = []
+    for i, body in enumerate(scene.bodies):
+        place, turn = thin(trajectory.positions[:, i], trajectory.quats[:, i])
+        if body.kind in ("cloth", "soft"):
+            moving, faces = trajectory.vertices[body.name], trajectory.faces[body.name]
+            normals = np.stack([_smooth(v, faces) for v in moving])
+            place, turn = np.zeros((1, 3)), np.array([[1.0, 0, 0, 0]])
+            out.append(Thing(body.name, body.material, moving, normals, faces, place, turn, body.kind == "cloth"))  # fmt: skip
+            continue
+        sides = {} if body.kind in ("mesh", "box") else {"sides": 48}
+        vertices, normals, faces = creased(*body_triangles(body, **sides))
+        out.append(Thing(body.name, body.material, vertices[None], normals[None], faces, place, turn))  # fmt: skip
+    if scene.floor is not None:
+        spread = (
+            trajectory.positions.reshape(-1, 3)[:, :2] if len(scene.bodies) else np.zeros((1, 2))
+        )
+        low, high = spread.min(0).clip(-50, 50) - FLOOR, spread.max(0).clip(-50, 50) + FLOOR
+        z = scene.floor.height
+        corners = np.array([(low[0], low[1], z), (high[0], low[1], z), (high[0], high[1], z), (low[0], high[1], z)])  # fmt: skip
+        up = np.tile([0.0, 0, 1], (1, 4, 1))
+        taken = {t.name for t in out}
+        name = "floor" if "floor" not in taken else "floor_"
+        out.append(Thing(name, scene.floor.material, corners[None], up, np.array([[0, 1, 2], [0, 2, 3]]), np.zeros((1, 3)), np.array([[1.0, 0, 0, 0]])))  # fmt: skip
+    return out
+
+
+def _smooth(vertices: Any, faces: Any) -> Any:
+    """Normals of vertices [V, 3]: their triangles' means by area."""
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    flat, normals = np.cross(b - a, c - a), np.zeros_like(vertices)
+    for k in range(3):
+        np.add.at(normals, faces[:, k], flat)
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.where(length > 1e-20, normals / np.maximum(length, 1e-20), [0.0, 0, 1])
+
+
+def creased(vertices: Any, faces: Any) -> tuple[Any, Any, Any]:
+    """A mesh whose vertices are split at sharp edges: vertices, normals, faces.
+
+    >>> from clay4d.physics_baseline.spec import Box
+    >>> creased(*body_triangles(Box(name="a")))[0].shape
+    (24, 3)
+    """
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    flat = np.cross(b - a, c - a)
+    unit = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-20)
+    around: list[list[int]] = [[] for _ in vertices]
+    for f, corners in enumerate(faces.tolist()):
+        for v in corners:
+            around[v].append(f)
+    places: dict[tuple[int, ...], int] = {}
+    split: list[Any] = []
+    normals: list[Any] = []
+    out = np.zeros_like(faces)
+    for f, corners in enumerate(faces.tolist()):
+        for k, v in enumerate(corners):
+            near = [g for g in around[v] if unit[g] @ unit[f] > CREASE]
+            total = flat[near].sum(0)
+            n = total / max(float(np.linalg.norm(total)), 1e-20)
+            key = (v, *np.rint(n * 1e4).astype(int).tolist())
+            if key not in places:
+                places[key] = len(split)
+                split.append(vertices[v])
+                normals.append(n)
+            out[f, k] = places[key]
+    return np.array(split), np.array(normals), out
