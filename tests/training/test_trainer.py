@@ -136,6 +136,19 @@ def test_a_moving_scene_is_learned(swinging: Dataset) -> None:
     assert moving > evaluate(still.scene, swinging.split("test"))["psnr"] + 2
 
 
+@pytest.mark.parametrize("settle, wanted", [(7, 7), (50, 12)])
+def test_nodes_wait_until_there_is_something_to_move(
+    swinging: Dataset, settle: int, wanted: int
+) -> None:
+    motion = ControlNodes(nodes=40, width=32, depth=2, start=0.0, settle=settle)
+    trainer = Trainer(dataclasses.replace(SMALL, motion=motion), swinging)
+    for _ in range(wanted):
+        trainer.step()
+    assert not trainer.moving
+    trainer.step()
+    assert trainer.moving
+
+
 def test_gains_of_cameras_are_found(swinging: Dataset) -> None:
     """Two cameras, one twice as bright as the other, of the same still scene."""
     views = swinging.train
