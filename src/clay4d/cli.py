@@ -22,7 +22,7 @@ from clay4d.training.config import TrainConfig
 MISTAKES = (ValueError, OSError, NotImplementedError, ArithmeticError, ImportError)
 """What users can cause and put right; anything else is a bug and shows its traceback."""
 
-Run = tyro.conf.Positional[Path]
+Run = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,44 @@ def render(
     target = run / f"{Path(path).stem}.mp4" if out is None else out
     written = render_video(target, scene, cameras.resized(scale), fps=fps or rate, show=show)
     print(f"{target}: {written} frames")
+
+
+def export(
+    run: Run,
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
+    *,
+    time: float | None = None,
+    frames: int | None = None,
+) -> None:
+    """Write a run's Gaussians for other programs: .ply, .glb, .gltf, .usdc, .usda or .usdz.
+
+    Args:
+        run: folder of a training run.
+        out: the file, whose suffix says the format, or a folder for numbered .ply files, one a moment.
+            USD needs the extra `export`.
+        time: seconds after the start; the start by default.
+        frames: this many moments from the start to the end, in the place of one: for USD, folders, and
+            glTF of rigid parts.
+    """
+    _check_run(run)
+    if time is not None and frames is not None:
+        raise ValueError("time and frames got both; expected one of them. Leave one out.")
+    if frames is not None and frames < 2:
+        raise ValueError(f"frames got {frames}; expected at least 2. Or use --time.")
+    from clay4d.scenes.exchange import WRITERS, write_ply_sequence
+    from clay4d.training.run import load_run
+
+    write = WRITERS.get(out.suffix) if out.suffix else write_ply_sequence
+    if write is None:
+        raise ValueError(
+            f"out got {out.name}; expected {', '.join(WRITERS)}, or a folder. Rename it."
+        )
+    scene, _, _ = load_run(run)
+    times = [time or 0.0]
+    if frames is not None:
+        times = [scene.duration * k / (frames - 1) for k in range(frames)]
+    write(scene, out, times=times)
+    print(f"{out}: {len(scene)} Gaussians")
 
 
 def prepare(
@@ -242,6 +280,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "render": render,
     "make-worlds": make_worlds,
     "generate": generate,
+    "export": export,
     "simulate": simulate,
     "tools": tools,
 }

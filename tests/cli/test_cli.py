@@ -52,13 +52,14 @@ def test_every_preset_is_in_range() -> None:
         check_config(config)
 
 
-@pytest.mark.parametrize("command", ["train quick", "evaluate", "render", "demo"])
+@pytest.mark.parametrize("command", ["train quick", "evaluate", "export", "render", "demo"])
 def test_every_command_explains_its_options(command: str, clay4d: Callable[..., Result]) -> None:
     code, out, _ = clay4d(*command.split(), "--help")
     assert code == 0
     expected = {
         "train quick": ["--data", "--out", "--minutes", "--steps", "--seed", "--resume"],
         "evaluate": ["RUN", "--split", "--data"],
+        "export": ["RUN", "OUT", "--time", "--frames"],
         "render": ["RUN", "--path", "--out", "--frames", "--scale", "--show"],
         "demo": ["--out", "--minutes", "--seed"],
     }[command]
@@ -108,6 +109,17 @@ def test_a_run_leaves_what_belongs_to_it(
     assert resolved["data"] == str(pictures)
     own = yaml.safe_load(Path(tiny).read_text())
     assert resolved["density"] == {**resolved["density"], **own["density"]}
+
+
+def test_export_writes_what_the_suffix_says(
+    trained: Path, tmp_path: Path, clay4d: Callable[..., Result]
+) -> None:
+    for name, start in (("a.ply", b"ply"), ("a.glb", b"glTF")):
+        code, out, _ = clay4d("export", trained, tmp_path / name, "--time", "0.1")
+        assert code == 0 and "Gaussians" in out
+        assert (tmp_path / name).read_bytes().startswith(start)
+    assert clay4d("export", trained, tmp_path / "sequence", "--frames", "3")[0] == 0
+    assert len(list((tmp_path / "sequence").glob("frame_*.ply"))) == 3
 
 
 def test_evaluate_prints_a_table_and_leaves_metrics(

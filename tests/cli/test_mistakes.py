@@ -139,6 +139,10 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(
         ("render RUN --out OUT.gif", ".mp4"),
         ("render RUN --scale 0", "got 0"),
         ("render RUN --frames 0 --out OUT.mp4", "got 0"),
+        ("export RUN OUT.obj", "expected .gltf"),
+        ("export RUN OUT.ply --time 0 --frames 2", "Leave one out"),
+        ("export RUN OUT.ply --frames 1", "at least 2"),
+        ("export RUN OUT.ply --frames 3", "3 moments; expected one"),
         ("render RUN --fps -3 --out OUT.mp4", "got -3"),
     ],
 )

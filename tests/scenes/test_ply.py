@@ -1,90 +1,93 @@
-"""Points in PLY files: what is written comes back, other programs' files are read, junk is refused."""
+"""INRIA PLY: golden bytes, the layout read back by a reader of the test's own, and refusals."""
 
 from __future__ import annotations
 
-import struct
+import hashlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+import torch
 
-from clay4d.scenes.loaders import load_dataset
-from clay4d.scenes.loaders.ply import read_points, write_points
+from clay4d.scenes import Gaussians
+from clay4d.scenes.exchange import write_ply, write_ply_sequence
+from clay4d.scenes.motion import Polynomial, Static
+from clay4d.scenes.splat_scene import SplatScene, raw_from_gaussians
 
-POINTS = np.array([[1.5, -2, 3, 0, 0.2, 1], [4, 5, 6, 1, 0.6, 0.4]], np.float32)
-
-
-def test_what_is_written_comes_back(tmp_path: Path) -> None:
-    write_points(tmp_path / "p.ply", POINTS)
-    np.testing.assert_allclose(read_points(tmp_path, "p.ply"), POINTS, atol=1e-6)
-    data = (tmp_path / "p.ply").read_bytes()
-    assert data.endswith(struct.pack("<3f3B", 4, 5, 6, 255, 153, 102))
-    assert [f.name for f in tmp_path.iterdir()] == ["p.ply"]
+N = 5
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_ascii_with_more_properties_and_a_comment(tmp_path: Path, end: str) -> None:
-    lines = [
-        "ply", "format ascii 1.0", "comment made by hand", "element vertex 2",
-        "property double x", "property double y", "property double z", "property float nx",
-        "property uchar red", "property uchar green", "property uchar blue",
-        "element face 1", "property list uchar int vertex_indices", "end_header",
-        "1.5 -2 3 0 0 51 255", "4 5 6 1 255 153 102", "3 0 1 1",
-    ]  # fmt: skip
-    (tmp_path / "p.ply").write_bytes(end.join([*lines, ""]).encode())
-    np.testing.assert_allclose(read_points(tmp_path, "p.ply"), POINTS, atol=1e-6)
+def given(degree: int = 2) -> Gaussians:
+    g = torch.Generator().manual_seed(3)
+    return Gaussians(
+        torch.randn(N, 3, generator=g), torch.randn(N, 4, generator=g),
+        torch.rand(N, 3, generator=g) + 0.1, torch.rand(N, generator=g) * 0.8 + 0.1,
+        torch.randn(N, (degree + 1) ** 2, 3, generator=g),
+    )  # fmt: skip
 
 
-def test_big_endian_without_colours_is_grey(tmp_path: Path) -> None:
-    header = "ply\nformat binary_big_endian 1.0\nelement vertex 1\n"
-    header += "".join(f"property float {k}\n" for k in "xyz") + "end_header\n"
-    (tmp_path / "p.ply").write_bytes(header.encode() + struct.pack(">3f", 1, 2, 3))
-    assert read_points(tmp_path, "p.ply").tolist() == [[1, 2, 3, 0.5, 0.5, 0.5]]
+def still(degree: int = 2) -> SplatScene:
+    return SplatScene(raw_from_gaussians(given(degree)), Static())
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "match"),
-    [
-        (b"ply\n", b"plx\n", "no PLY header"),
-        (b"vertex 2", b"vertex 1099511627776", "1099511627776 points in"),
-        (b"vertex 2", b"vertex 3", "3 points in 30 bytes"),
-        (b"vertex 2", b"face 2", "'element face 2' as its first element"),
-        (b"float x", b"list uchar int x", "property list"),
-        (b"float x", b"float w", "without format, vertices or x, y, z"),
-        (b"binary_little", b"binary_middle", "without format"),
-        (struct.pack("<f", 1.5), struct.pack("<f", float("nan")), "NaN"),
-    ],
-)
-def test_refused(tmp_path: Path, old: bytes, new: bytes, match: str) -> None:
-    write_points(tmp_path / "p.ply", POINTS)
-    data = (tmp_path / "p.ply").read_bytes()
-    (tmp_path / "p.ply").write_bytes(data.replace(old, new, 1))
-    with pytest.raises(ValueError, match=f"^p.ply got .*{match}"):
-        read_points(tmp_path, "p.ply")
-    (tmp_path / "p.ply").write_bytes(data[:-1])
-    with pytest.raises(ValueError, match="^p.ply got 2 points in 29 bytes"):
-        read_points(tmp_path, "p.ply")
+def read(path: Path) -> dict[str, np.ndarray]:
+    """Columns by name, by the PLY format's own description."""
+    header, body = path.read_bytes().split(b"end_header\n", 1)
+    lines = header.decode().splitlines()
+    assert lines[:2] == ["ply", "format binary_little_endian 1.0"]
+    count = int(lines[2].removeprefix("element vertex "))
+    names = [line.removeprefix("property float ") for line in lines[3:]]
+    table = np.frombuffer(body, "<f4").reshape(count, len(names))
+    return dict(zip(names, table.T))
 
 
-def test_transforms_json_names_points_depth_and_what_moves(posed: Any, tmp_path: Path) -> None:
-    """nerfstudio's ply_file_path and depth_file_path, and clay4d's moving_path and camera_id."""
-    meta = posed.single(tmp_path, ply_file_path="p.ply")
-    write_points(tmp_path / "p.ply", POINTS)
-    for i, frame in enumerate(meta["frames"]):
-        Image.fromarray(np.full((6, 8), 1500 + i, np.uint16)).save(tmp_path / f"d{i}.png")
-        Image.new("L", (8, 6), 255).save(tmp_path / f"m{i}.png")
-        frame |= {"depth_file_path": f"d{i}.png", "moving_path": f"m{i}.png", "camera_id": 7}
-    posed.put(tmp_path, meta)
-    data = load_dataset(tmp_path)
-    assert data.points is not None and len(data.points) == 2
-    frame = data.train[0]  # images/0001.jpg, which is the ninth entry
-    assert frame.depth is not None and float(frame.depth[2, 3]) == pytest.approx(1.508)
-    assert frame.mask is not None and float(frame.mask.min()) == 1
-    assert data.train.camera_ids == [7] * 8
-    posed.put(tmp_path, meta | {"ply_file_path": "../p.ply"})
-    posed.refused(tmp_path, "path got '../p.ply'")
-    meta["frames"][0]["camera_id"] = 1.5
-    posed.put(tmp_path, meta)
-    posed.refused(tmp_path, "got camera_id = '1.5'; expected a whole number")
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_columns_are_those_of_the_original_code(tmp_path: Path, degree: int) -> None:
+    write_ply(still(degree), tmp_path / "a.ply")
+    found, g = read(tmp_path / "a.ply"), given(degree)
+    assert len(found) == 17 + 3 * ((degree + 1) ** 2 - 1)
+    assert np.array_equal(found["y"], g.means[:, 1].numpy())
+    assert np.allclose(1 / (1 + np.exp(-found["opacity"])), g.opacities.numpy(), atol=1e-6)
+    assert np.allclose(np.exp(found["scale_2"]), g.scales[:, 2].numpy(), atol=1e-6)
+    unit = torch.nn.functional.normalize(g.quats, dim=1)
+    assert np.allclose(found["rot_0"], unit[:, 0].numpy(), atol=1e-6)
+    assert np.array_equal(found["f_dc_1"], g.sh[:, 0, 1].numpy())
+    more = (degree + 1) ** 2 - 1
+    for k in range(more):  # all of red first, then all of green, then all of blue
+        for c in range(3):
+            assert np.array_equal(found[f"f_rest_{c * more + k}"], g.sh[:, 1 + k, c].numpy())
+
+
+def test_bytes_stay_as_they_are(tmp_path: Path) -> None:
+    ones = Gaussians(
+        torch.arange(6.0).reshape(2, 3), torch.tensor([[1.0, 0, 0, 0]] * 2), torch.ones(2, 3),
+        torch.full((2,), 0.5), torch.full((2, 1, 3), 0.25),
+    )  # fmt: skip
+    write_ply(SplatScene(raw_from_gaussians(ones), Static()), tmp_path / "a.ply")
+    data = (tmp_path / "a.ply").read_bytes()
+    assert len(data) == 411 + 2 * 17 * 4
+    assert hashlib.sha256(data).hexdigest()[:16] == "456b04c476d5a71b"
+
+
+def test_a_sequence_has_a_file_for_each_moment(tmp_path: Path) -> None:
+    motion = Polynomial()
+    raw = raw_from_gaussians(given(0))
+    raw |= motion.rows(raw["means"])
+    raw["path"] = torch.ones_like(raw["path"])
+    scene = SplatScene(raw, motion, duration=2.0)
+    write_ply_sequence(scene, tmp_path / "s", times=[0.0, 1.5])
+    for name, time in (("frame_0000.ply", 0.0), ("frame_0001.ply", 1.5)):
+        x = read(tmp_path / "s" / name)["x"]
+        assert np.array_equal(x, scene.at(time).means[:, 0].numpy())
+    with pytest.raises(ValueError, match="holds .ply files already"):
+        write_ply_sequence(scene, tmp_path / "s", times=[0.0])
+
+
+def test_what_is_not_finite_or_not_one_moment_is_refused(tmp_path: Path) -> None:
+    scene = still()
+    with pytest.raises(ValueError, match="2 moments; expected one"):
+        write_ply(scene, tmp_path / "a.ply", times=[0.0, 1.0])
+    scene.raw["means"][0, 0] = float("nan")
+    with pytest.raises(ValueError, match="not finite"):
+        write_ply(scene, tmp_path / "a.ply")
+    assert not list(tmp_path.iterdir())
