@@ -305,6 +305,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 description="4D scenes from video on any computer.",
                 args=args or ["--help"],
             )
+    except BrokenPipeError:
+        # The reader (`| head`) has enough; what is still buffered must not raise again at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except MISTAKES as error:
         if os.environ.get("CLAY4D_TRACEBACK"):
             raise
