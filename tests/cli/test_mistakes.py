@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -222,3 +224,12 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(
     assert clay4d(*args, "--resume")[0] == 0
     name = "scene.safetensors"
     assert fingerprint(tmp_path / "run" / name) == fingerprint(trained / name)
+
+
+def test_a_reader_that_has_enough_is_no_mistake() -> None:
+    command = [sys.executable, "-m", "clay4d", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
