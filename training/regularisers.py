@@ -2,7 +2,7 @@
 
 Each term is a function of a few Gaussians and their neighbours at some times, and a mean, so that weights
 do not depend on how many there are. `motion_loss` draws Gaussians and times for a step and adds the
-terms that have a weight. A step costs what moving a few thousand Gaussians twice costs.
+terms that have a weight.
 """
 
 from __future__ import annotations
