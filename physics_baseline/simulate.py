@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+from clay4d.files import check_new_folder, folder_written_whole
 from clay4d.physics_baseline.spec import SceneSpec
 from clay4d.physics_baseline.tools import Session
 
@@ -56,29 +54,22 @@ def simulate(
         ImportError: an engine or renderer that is not installed here; the message names the extra.
     """
     target = Path(out)
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise ValueError(
-            f"out got {str(target)!r}, which holds something; expected a new folder. "
-            "Choose another name or remove it."
-        )
+    check_new_folder(target, name="out")
     if not 0 <= rig <= 64 or every < 1:
         raise ValueError(
             f"rig, every got {rig}, {every}; expected 0 to 64 cameras, 1 or more frames."
         )
     arguments = _first_call(what, seed)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    session = Session(work, progress=progress)
-    try:
+    with folder_written_whole(target, name="out") as work:
+        session = Session(work, progress=progress)
         session.call("make_scene", arguments)
-        _run(session, engine, renderer, rig, every)
-        work.chmod(0o755)  # mkdtemp's folders are for their owner alone
-        if target.exists():
-            target.rmdir()
-        os.replace(work, target)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
+        session.call("simulate", engine=engine)
+        first, train, tests = _render(session, renderer, rig, every)
+        for kind in ("video", "depth", "segmentation"):
+            session.call("export", what=kind, camera=first)
+        for kind in ("scene", "trajectory", "gaussians"):
+            session.call("export", what=kind)
+        session.call("export", what="dataset", train=train, test=tests)
     session.folder = target
     return session
 
@@ -91,8 +82,10 @@ def _first_call(what: str | Path | SceneSpec, seed: int) -> dict[str, Any]:
     return {"prompt": str(what), "seed": seed}
 
 
-def _run(session: Session, engine: str, renderer: str, rig: int, every: int) -> None:
-    session.call("simulate", engine=engine)
+def _render(
+    session: Session, renderer: str, rig: int, every: int
+) -> tuple[str, list[str], list[str]]:
+    """Draw the scene's cameras and the rig's; gives the first, those to train on, those to test on."""
     frames = session.need_scene().frames
     every = min(every, frames)
     if not session.need_scene().cameras and not rig:
@@ -112,13 +105,8 @@ def _run(session: Session, engine: str, renderer: str, rig: int, every: int) -> 
     for name in tests:
         session.call("render", camera=name, every=min(TEST_EVERY, frames), renderer=renderer)
     first = (main or rigged)[0]
-    for what in ("video", "depth", "segmentation"):
-        session.call("export", what=what, camera=first)
-    for what in ("scene", "trajectory", "gaussians"):
-        session.call("export", what=what)
     size = {c.name: (c.width, c.height) for c in session.need_scene().cameras}
-    train = [n for n in [*main, *rigged] if size[n] == size[first]]
-    session.call("export", what="dataset", train=train, test=tests)
+    return first, [n for n in [*main, *rigged] if size[n] == size[first]], tests
 
 
 def _unused(names: list[str], prefix: str) -> str:

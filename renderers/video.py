@@ -6,7 +6,6 @@ time stamps of the writing, colours tagged and converted as BT.709, which is wha
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -17,10 +16,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from clay4d.files import written_whole
 from clay4d.renderers.render import Rendering, render
 from clay4d.scenes import Cameras, Scene
 
-SUFFIXES = (".mp4", ".mov", ".mkv")
+SUFFIXES = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+"""The container of each suffix."""
 
 Show = Literal["color", "depth", "both"]
 """What a video shows: colours, expected depth in colours, or both side by side."""
@@ -118,17 +119,11 @@ def write_video(
         raise ValueError(f"video got {path.name}; expected a name in {', '.join(SUFFIXES)}.")
     if not 0 < fps <= 1000:
         raise ValueError(f"fps got {fps}; expected a number above 0, 1000 at the most.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        count = _encode(temporary, frames, fps)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return count
+    with written_whole(path) as place:
+        return _encode(place, frames, fps, path.suffix.lower())
 
 
-def _encode(path: Path, frames: Iterable[Any], fps: float) -> int:
+def _encode(path: Path, frames: Iterable[Any], fps: float, suffix: str) -> int:
     import av
 
     container, stream, size, count = None, None, None, 0
@@ -138,7 +133,9 @@ def _encode(path: Path, frames: Iterable[Any], fps: float) -> int:
             if container is None or stream is None:
                 # Only the first frame knows the size.
                 size = pixels.shape
-                container = av.open(str(path), "w", options=_options(path))
+                container = av.open(
+                    str(path), "w", format=SUFFIXES[suffix], options=container_options(suffix)
+                )
                 stream = _stream(container, size, fps)
             if pixels.shape != size:
                 raise ValueError(
@@ -155,9 +152,13 @@ def _encode(path: Path, frames: Iterable[Any], fps: float) -> int:
     return count
 
 
-def _options(path: Path) -> dict[str, str]:
-    # With its index in front, an MP4 plays while it loads.
-    return {} if path.suffix.lower() == ".mkv" else {"movflags": "+faststart"}
+def container_options(suffix: str) -> dict[str, str]:
+    """What the muxer of a suffix is told: with its index in front, an MP4 plays while it loads.
+
+    >>> container_options(".mkv")
+    {}
+    """
+    return {} if suffix == ".mkv" else {"movflags": "+faststart"}
 
 
 def _stream(container: Any, shape: tuple[int, ...], fps: float) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -141,16 +142,14 @@ def _dataset(session: Session, train: list[str] | None, test: list[str]) -> Json
     if scene.floor is not None:
         low[2] = min(low[2], scene.floor.height - 0.05)
     bounds = torch.tensor(np.stack([low, high]))
-    work = session.folder / f".dataset.{os.getpid()}"
-    shutil.rmtree(work, ignore_errors=True)
-    duration = float(trajectory.times[-1])
-    write_transforms(work, splits, duration=duration, bounds=bounds)
-    for made in sorted(work.iterdir()):
-        target = session.folder / made.name
-        if target.is_dir():
-            shutil.rmtree(target)
-        os.replace(made, target)
-    work.rmdir()
+    # A folder of its own first, since the session's holds other things.
+    with tempfile.TemporaryDirectory(prefix=".dataset.", dir=session.folder) as work:
+        write_transforms(work, splits, duration=float(trajectory.times[-1]), bounds=bounds)
+        for made in sorted(Path(work).iterdir()):
+            target = session.folder / made.name
+            if target.is_dir():
+                shutil.rmtree(target)
+            os.replace(made, target)
     return {split: len(cameras) for split, (cameras, _) in splits.items()}
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from clay4d.files import check_new_folder, folder_written_whole
 from clay4d.scenes.cameras import Cameras
 from clay4d.scenes.loaders.fields import inverse, rigid
 from clay4d.scenes.loaders.transforms import FLIP, SPLITS
@@ -42,7 +40,7 @@ def write_transforms(
         ValueError: a split of another name, no "train", pictures that do not fit their cameras,
             times outside 0 to `duration`, skewed intrinsics, or a `path` that holds something.
 
-    >>> import torch
+    >>> import os, tempfile, torch
     >>> cameras = Cameras(torch.eye(4)[None], torch.eye(3)[None], 8, 6, torch.zeros(1))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_transforms(folder, {"train": (cameras, np.zeros((1, 6, 8, 3), np.uint8))})
@@ -50,28 +48,15 @@ def write_transforms(
     ['train', 'transforms_train.json']
     """
     target = Path(path)
-    _check(target, splits)
+    check_new_folder(target)
+    _check(splits)
     seconds = _duration([cameras for cameras, _ in splits.values()], duration)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
+    with folder_written_whole(target) as work:
         for name, (cameras, pictures) in splits.items():
             _write_split(work, name, cameras, pictures, seconds, bounds)
-        work.chmod(0o755)  # mkdtemp's folders are for their owner alone
-        if target.exists():
-            target.rmdir()
-        os.replace(work, target)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
 
 
-def _check(target: Path, splits: Mapping[str, object]) -> None:
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise ValueError(
-            f"path got {str(target)!r}, which holds something; expected a new folder. "
-            "Choose another name or remove it."
-        )
+def _check(splits: Mapping[str, object]) -> None:
     if "train" not in splits or any(name not in SPLITS for name in splits):
         raise ValueError(
             f"splits got {', '.join(splits) or 'nothing'}; expected train and perhaps val, test. "

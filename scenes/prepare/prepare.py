@@ -8,9 +8,7 @@ contact_sheet.png and report.md.
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
+from clay4d.files import check_new_folder, folder_written_whole
 from clay4d.scenes.loaders.colmap_model import ColmapModel
 from clay4d.scenes.loaders.fields import inverse
 from clay4d.scenes.loaders.lens import Lens, pinhole, undistort, undistort_nearest
@@ -106,31 +105,24 @@ def prepare(
         if value < least:
             raise ValueError(f"{what} got {value}; expected at least {least}. Choose a higher one.")
     sources, target = find_sources(Path(source)), Path(out)
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise ValueError(
-            f"out got {str(target)!r}, which holds something; expected a new folder. "
-            "Choose another name or remove it."
-        )
+    check_new_folder(target, name="out")
     target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        report = _Run(sources, work, frames, size, say).run(Path(source).name)
-        (work / "data").chmod(0o755)
-        if target.exists():
-            target.rmdir()
-        os.replace(work / "data", target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    with (
+        tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch,
+        folder_written_whole(target, name="out") as data,
+    ):
+        report = _Run(sources, Path(scratch), data, frames, size, say).run(Path(source).name)
     return Prepared(target, report)
 
 
 class _Run:
-    """One call of `prepare`: its settings, and the temporary folder in which it works."""
+    """One call of `prepare`: its settings, a scratch folder and the folder of the data."""
 
-    def __init__(self, sources: list[Source], work: Path, frames: int, size: int, say: Say) -> None:
-        self.sources, self.work, self.frames, self.size, self.say = sources, work, frames, size, say
-        self.data = work / "data"
-        self.data.mkdir()
+    def __init__(
+        self, sources: list[Source], work: Path, data: Path, frames: int, size: int, say: Say
+    ) -> None:
+        self.sources, self.work, self.data = sources, work, data
+        self.frames, self.size, self.say = frames, size, say
         (work / "images").mkdir()
         self.report = Report("", cameras=len(sources))
         self.sizes: dict[str, tuple[int, int]] = {}

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from clay4d.config import preset_folder, presets
 from clay4d.demo_page import write_page
+from clay4d.files import check_new_folder
 from clay4d.renderers import render
 from clay4d.renderers.paths import look_at, orbit
 from clay4d.renderers.video import (
@@ -126,8 +127,7 @@ def run_demo(out: Path, *, minutes: float | None = None, seed: int = 0) -> Path:
     Raises:
         ValueError: a folder that holds something.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"out got {out}, which holds something; expected a new folder.")
+    check_new_folder(out, name="out")
     ensure_kernels()
     truth, data, run = Toys(), out / "data", out / "run"
     print(f"1/4 drawing {CAMERAS * TIMES} training pictures of a scene that moves", flush=True)
