@@ -17,7 +17,7 @@ from clay4d.physics_baseline.renderers.world import World, make_world
 from clay4d.physics_baseline.spec import SceneSpec
 from clay4d.physics_baseline.surfaces import body_triangles
 from clay4d.scenes.gaussians import C0
-from clay4d.scenes.motion import RigidParts
+from clay4d.scenes.motion import RigidPaths
 from clay4d.scenes.splat_scene import SplatScene
 
 PER_BODY = 3000
@@ -59,10 +59,10 @@ def gaussian_scene(scene: SceneSpec, trajectory: Trajectory) -> SplatScene:
     raw = {
         k: torch.from_numpy(np.concatenate([p[k] for p in parts])).float() for k in parts[0]
     }  # fmt: skip
-    raw["part"] = raw["part"].to(torch.int32)
-    motion = RigidParts(parts=len(paths), moments=len(trajectory.times))
-    motion.positions.copy_(torch.from_numpy(np.stack([p for p, _ in paths], 1)))
-    motion.quats.copy_(torch.from_numpy(np.stack([q for _, q in paths], 1)))
+    raw["object"] = raw["object"].long()
+    motion = RigidPaths(objects=len(paths), knots=len(trajectory.times))
+    motion.positions.copy_(torch.from_numpy(np.stack([p for p, _ in paths])))
+    motion.quats.copy_(torch.from_numpy(np.stack([q for _, q in paths])))
     r, g, b = (float(c) for c in scene.background)
     return SplatScene(raw, motion, float(trajectory.times[-1]), (r, g, b))
 
@@ -86,7 +86,7 @@ def _discs(
         "scales": np.log(scales),
         "opacities": np.full(n, math.log(opacity / (1 - opacity))),
         "sh": ((colours - 0.5) / C0)[:, None, :],
-        "part": np.broadcast_to(np.asarray(part), (n,)),
+        "object": np.broadcast_to(np.asarray(part), (n,)),
     }
 
 

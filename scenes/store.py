@@ -19,11 +19,11 @@ from clay4d.scenes.motion import (
     Motion,
     MotionBases,
     Polynomial,
-    RigidParts,
     RigidPaths,
     SpaceTime,
     Static,
 )
+from clay4d.scenes.motion.rigid_paths import from_rigid_parts
 from clay4d.scenes.splat_scene import SplatScene
 
 FORMAT = "clay4d-scene-1"
@@ -36,7 +36,6 @@ MOTIONS: dict[str, Any] = {
         HexPlane,
         MotionBases,
         Polynomial,
-        RigidParts,
         RigidPaths,
         SpaceTime,
     )  # fmt: skip
@@ -123,6 +122,8 @@ def scene_from(tensors: dict[str, Tensor], header: dict[str, Any]) -> SplatScene
     Raises:
         ValueError: tensors that are missing, have other shapes, or are not finite.
     """
+    if header["motion"] == "rigid-parts":
+        tensors, header = from_rigid_parts(tensors, header)
     motion = build_motion(header["motion"], header["options"])
     for name, target in motion.tensors().items():
         value = tensors.get(f"motion.{name}")

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clay4d.scenes.gaussians import Gaussians
-from clay4d.scenes.motion import RigidParts, RigidPaths
+from clay4d.scenes.motion import RigidPaths
 from clay4d.scenes.scene import Scene
 from clay4d.scenes.splat_scene import SplatScene
 
@@ -62,17 +62,17 @@ def rigid_parts(scene: Scene, times: Sequence[float]) -> list[Part] | None:
 
     >>> from clay4d.scenes.splat_scene import SplatScene, raw_from_gaussians
     >>> g = Gaussians.from_points(torch.zeros(2, 3), torch.ones(2, 3))
-    >>> raw = raw_from_gaussians(g) | {"part": torch.tensor([0, 1], dtype=torch.int32)}
-    >>> motion = RigidParts(parts=2, moments=2)
+    >>> raw = raw_from_gaussians(g) | {"object": torch.tensor([0, 1])}
+    >>> motion = RigidPaths(objects=2, knots=2)
     >>> motion.positions[1, 1, 0] = 3.0
     >>> parts = rigid_parts(SplatScene(raw, motion, 1.0), (0.0, 0.5))
     >>> [(p.name, p.moves) for p in parts], parts[1].positions[1].tolist()
     ([('part_0', False), ('part_1', True)], [1.5, 0.0, 0.0])
     """
     motion = scene.motion if isinstance(scene, SplatScene) else None
-    if not isinstance(scene, SplatScene) or not isinstance(motion, RigidParts | RigidPaths):
+    if not isinstance(scene, SplatScene) or not isinstance(motion, RigidPaths):
         return None
-    owner = scene.raw["part" if isinstance(motion, RigidParts) else "object"].long()
+    owner = scene.raw["object"].long()
     shares = [t / scene.duration if scene.duration > 0 else 0.0 for t in times]
     poses = [motion.poses(s) for s in shares]
     plain = _canonical(scene)
@@ -80,7 +80,7 @@ def rigid_parts(scene: Scene, times: Sequence[float]) -> list[Part] | None:
     for k in sorted(set(owner.tolist())):
         chosen = (owner == k).nonzero()[:, 0]
         own = Gaussians(**{n: v[chosen] for n, v in plain.items()})
-        if k < 0:  # What belongs to no object of `RigidPaths`.
+        if k < 0:  # What belongs to no object.
             parts.append(Part("still", own, np.zeros((1, 3)), np.array([[1.0, 0, 0, 0]])))
             continue
         positions = torch.stack([p[k] for p, _ in poses]).double().numpy()

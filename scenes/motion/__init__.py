@@ -6,7 +6,6 @@ from clay4d.scenes.motion.deformation import Deformation
 from clay4d.scenes.motion.hexplane import HexPlane
 from clay4d.scenes.motion.motion_bases import MotionBases
 from clay4d.scenes.motion.polynomial import Polynomial
-from clay4d.scenes.motion.rigid_parts import RigidParts
 from clay4d.scenes.motion.rigid_paths import RigidPaths
 from clay4d.scenes.motion.space_time import SpaceTime
 from clay4d.scenes.motion.static import Static
@@ -19,7 +18,6 @@ __all__ = [
     "MotionBases",
     "Moved",
     "Polynomial",
-    "RigidParts",
     "RigidPaths",
     "SpaceTime",
     "Static",

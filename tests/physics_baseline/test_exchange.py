@@ -184,7 +184,7 @@ def test_gltf_splats_move_as_the_scene(made: Any, tmp_path: Path) -> None:
     node = next(n for n in tree["nodes"] if n.get("name") == "part_1")
     attributes = tree["meshes"][node["mesh"]]["primitives"][0]["attributes"]
     means = arrays[attributes["POSITION"]] @ turn.T + place
-    chosen = splats.raw["part"] == 1
+    chosen = splats.raw["object"] == 1
     now = splats.at(float(t.times[4]))
     assert np.allclose(means, now.means[chosen].numpy() @ UP.T, atol=1e-4)
     scales = arrays[attributes["KHR_gaussian_splatting:SCALE"]]
@@ -245,7 +245,7 @@ def test_usd_splats_move_as_the_scene(made: Any, tmp_path: Path) -> None:
     world = np.array(UsdGeom.Xformable(field.GetPrim()).ComputeLocalToWorldTransform(4)).T
     means = np.array(field.GetPositionsAttr().Get()) @ world[:3, :3].T + world[:3, 3]
     now = splats.at(float(t.times[4]))
-    chosen = splats.raw["part"] == 1
+    chosen = splats.raw["object"] == 1
     assert np.allclose(means, now.means[chosen].numpy(), atol=1e-4)
     q = np.array([[o.GetReal(), *o.GetImaginary()] for o in field.GetOrientationsAttr().Get()])
     expected = matrix(now.quats[chosen].numpy())

@@ -15,7 +15,7 @@ from clay4d.scenes import Gaussians, Scene
 from clay4d.scenes import quaternions as quats
 from clay4d.scenes.motion import RigidPaths
 from clay4d.scenes.splat_scene import SplatScene, raw_from_gaussians
-from clay4d.scenes.store import load_scene, save_scene
+from clay4d.scenes.store import load_scene, save_scene, scene_header, scene_tensors, write_tensors
 
 DRAWS = torch.Generator().manual_seed(0)
 
@@ -128,3 +128,69 @@ def test_no_objects_and_one_pose_are_enough() -> None:
     assert torch.equal(one.move(raw, 0.3).means, torch.full((2, 3), 3.0))
     with pytest.raises(ValueError, match="rigid paths got 1 objects, 0 knots"):
         RigidPaths(objects=1, knots=0)
+    with pytest.raises(ValueError, match="between got 'curved'; expected one of smooth, straight"):
+        RigidPaths(objects=1, knots=1, between="curved")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("time", [0.0, 0.2, 1 / 3, 0.5, 0.99, 1.0])
+def test_straight_paths_are_scipys(time: float) -> None:
+    motion = RigidPaths(objects=3, knots=4, between="straight")
+    motion.positions.copy_(torch.randn(3, 4, 3, generator=DRAWS))
+    motion.quats.copy_(random_quats(3, 4))
+    raw = {"means": torch.randn(20, 3, generator=DRAWS), "quats": random_quats(20)}
+    raw["object"] = torch.arange(20) % 3
+    moved = motion.move(raw, time)
+    moments = np.linspace(0, 1, 4)
+    for k in range(3):
+        turn = Slerp(moments, as_scipy(motion.quats[k]))(time)
+        path = motion.positions[k].double().numpy()
+        place = [np.interp(time, moments, path[:, axis]) for axis in range(3)]
+        mine = raw["object"] == k
+        wanted = turn.apply(raw["means"][mine].double().numpy()) + place
+        np.testing.assert_allclose(moved.means[mine].numpy(), wanted, atol=1e-5)
+        own, got = as_scipy(raw["quats"][mine]), as_scipy(moved.quats[mine])
+        assert (got.inv() * (turn * own)).magnitude().max() < 1e-5
+
+
+@pytest.mark.parametrize("between", ["smooth", "straight"])
+def test_gradients_reach_the_paths(between: str) -> None:
+    motion = RigidPaths(objects=3, knots=4, between=between)  # type: ignore[arg-type]
+    motion.positions.copy_(torch.randn(3, 4, 3, generator=DRAWS))
+    motion.quats.copy_(random_quats(3, 4))
+    motion.positions.requires_grad_()
+    motion.quats.requires_grad_()
+    raw = {"means": torch.randn(20, 3, generator=DRAWS), "quats": random_quats(20)}
+    raw["object"] = torch.arange(20) % 3
+    motion.move(raw, 0.4).means.square().sum().backward()
+    assert motion.positions.grad is not None and motion.quats.grad is not None
+    assert motion.positions.grad[:, 1:3].abs().min() > 0 and torch.isfinite(motion.quats.grad).all()
+    # The cubic looks one knot further on each side.
+    assert bool(motion.positions.grad[:, 3].any()) is (between == "smooth")
+
+
+def test_files_of_rigid_parts_are_read(tmp_path: Path) -> None:
+    """The kind that simulated scenes had before: the moment first, `part`, straight lines."""
+    made = scene(RigidPaths(objects=3, knots=4, between="straight"))
+    motion = made.motion
+    assert isinstance(motion, RigidPaths)
+    motion.positions.copy_(torch.randn(3, 4, 3, generator=DRAWS))
+    motion.quats.copy_(random_quats(3, 4))
+    made.raw["object"] = torch.arange(8) % 3
+    tensors = scene_tensors(made)
+    del tensors["motion.times"]
+    for name in ("motion.positions", "motion.quats"):
+        tensors[name] = tensors[name].transpose(0, 1)
+    tensors["raw.part"] = tensors.pop("raw.object").int()
+    header = {"format": "clay4d-scene-1", **scene_header(made)}
+    header |= {"motion": "rigid-parts", "options": {"parts": 3, "moments": 4}}
+    write_tensors(tmp_path / "old.safetensors", tensors, header)
+    back = load_scene(tmp_path / "old.safetensors")
+    for time in (0.0, 0.3, 2.0):
+        assert torch.equal(back.at(time).means, made.at(time).means)
+        assert torch.equal(back.at(time).quats, made.at(time).quats)
+    # Written again it is of the one kind that there is now.
+    save_scene(tmp_path / "new.safetensors", back)
+    assert torch.equal(load_scene(tmp_path / "new.safetensors").at(0.7).means, made.at(0.7).means)
+    write_tensors(tmp_path / "bad.safetensors", tensors, header | {"options": {"parts": 3}})
+    with pytest.raises(ValueError, match="rigid-parts got options"):
+        load_scene(tmp_path / "bad.safetensors")
