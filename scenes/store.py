@@ -25,6 +25,7 @@ from clay4d.scenes.motion import (
 )
 from clay4d.scenes.motion.rigid_paths import from_rigid_parts
 from clay4d.scenes.splat_scene import SplatScene
+from clay4d.scenes.store_checks import check_header, check_indices, check_shapes
 
 FORMAT = "clay4d-scene-1"
 MOTIONS: dict[str, Any] = {
@@ -94,7 +95,7 @@ def build_motion(kind: str, options: dict[str, Any]) -> Motion:
         raise ValueError(f"motion got {kind!r}; expected one of {', '.join(MOTIONS)}.")
     try:
         motion: Motion = MOTIONS[kind](**options)
-    except TypeError as error:
+    except (TypeError, RuntimeError, OverflowError) as error:
         raise ValueError(
             f"motion {kind} got {error}; expected its options. Was it made by another version?"
         ) from error
@@ -122,23 +123,20 @@ def scene_from(tensors: dict[str, Tensor], header: dict[str, Any]) -> SplatScene
     Raises:
         ValueError: tensors that are missing, have other shapes, or are not finite.
     """
+    check_header(header)
     if header["motion"] == "rigid-parts":
         tensors, header = from_rigid_parts(tensors, header)
+    with torch.device("meta"):  # sizes that a file only claims take no memory
+        check_shapes(tensors, build_motion(header["motion"], header["options"]))
     motion = build_motion(header["motion"], header["options"])
-    for name, target in motion.tensors().items():
-        value = tensors.get(f"motion.{name}")
-        if value is None or value.shape != target.shape:
-            got = "nothing" if value is None else f"shape {list(value.shape)}"
-            raise ValueError(f"motion.{name} got {got}; expected shape {list(target.shape)}.")
-        with torch.no_grad():
-            target.copy_(value)
+    with torch.no_grad():
+        for name, target in motion.tensors().items():
+            target.copy_(tensors[f"motion.{name}"])
     raw = {k.removeprefix("raw."): v for k, v in tensors.items() if k.startswith("raw.")}
-    missing = {"means", "quats", "scales", "opacities", "sh"} - raw.keys()
-    if missing:
-        raise ValueError(f"scene got no {sorted(missing)[0]}; expected all Gaussian parameters.")
     for name, value in {**raw, **motion.tensors()}.items():
         if not torch.isfinite(value).all():
             raise ValueError(f"{name} got NaN or infinity; expected finite values. Train again.")
+    check_indices(raw, motion)
     background = tuple(float(x) for x in header["background"])
     return SplatScene(
         raw, motion, float(header["duration"]), (background[0], background[1], background[2]),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from clay4d.scenes.store import read_tensors, scene_header, scene_tensors, write_tensors
+from clay4d.scenes.store_checks import check_indices, check_shapes
 from clay4d.training.trainer import Trainer
 
 FORMAT = "clay4d-checkpoint-1"
@@ -61,6 +62,8 @@ def load_checkpoint(path: Path, trainer: Trainer) -> float:
     absent = sorted(wanted - tensors.keys())
     if absent:
         raise ValueError(f"{path} got no {absent[0]}; expected it. Resume with the run's config.")
+    check_shapes(tensors, trainer.scene.motion)
+    check_indices(raw, trainer.scene.motion)
     trainer.replace_rows(raw)
     with torch.no_grad():
         for name, value in shared.items():

@@ -152,7 +152,9 @@ def from_rigid_parts(
     for name in ("motion.positions", "motion.quats"):
         if name in made:
             made[name] = made[name].transpose(0, 1)
-    made["motion.times"] = torch.linspace(0, 1, moments)
+    stored = made.get("motion.positions", torch.empty(0, 0, 0)).shape[1]
+    # As many as there are poses for, whatever the options claim; the caller compares the two.
+    made["motion.times"] = torch.linspace(0, 1, stored)
     if "raw.part" in made:
         made["raw.object"] = made.pop("raw.part").long()
     new = {"objects": parts, "knots": moments, "between": "straight"}

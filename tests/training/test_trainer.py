@@ -202,3 +202,13 @@ def test_random_backgrounds_need_alpha(swinging: Dataset) -> None:
     config = dataclasses.replace(SMALL, losses=Losses(random_background=True))
     with pytest.raises(ValueError, match="random_background got true for pictures without"):
         Trainer(config, dataset)
+
+
+def test_a_checkpoint_that_points_at_other_nodes_is_refused(
+    swinging: Dataset, tmp_path: Path
+) -> None:
+    trainer = trained(SMALL, swinging, 20)
+    trainer.scene.raw["nodes"][0, 0] = 40
+    save_checkpoint(tmp_path / "c.safetensors", trainer, seconds=0.0)
+    with pytest.raises(ValueError, match="raw.nodes got 40; expected 0 to 39"):
+        load_checkpoint(tmp_path / "c.safetensors", Trainer(SMALL, swinging, resuming=True))

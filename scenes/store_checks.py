@@ -1,0 +1,90 @@
+"""What a scene file claims is checked before it is believed.
+
+Kernels index by what is stored and check nothing, and a file's options say how much to allocate: a wrong
+index would read another's memory, and a wrong size would take all of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clay4d.scenes.motion import ControlNodes, Motion, RigidPaths
+
+HEADER = {"motion": str, "options": dict, "duration": int | float, "background": list}
+
+
+def check_header(header: dict[str, Any]) -> None:
+    """Refuse a header without what a scene needs.
+
+    Raises:
+        ValueError: an entry that is missing or of another type.
+
+    >>> check_header({"motion": "static", "options": {}, "duration": 0.0, "background": [0, 0, 0]})
+    """
+    for name, wanted in HEADER.items():
+        value = header.get(name)
+        if not isinstance(value, wanted):
+            raise ValueError(f"scene got {name} {value!r}; expected one. Make the file again.")
+    background, degree = header["background"], header.get("sh_degree")
+    if len(background) != 3 or not all(isinstance(x, int | float) for x in background):
+        raise ValueError(
+            f"background got {background}; expected three numbers. Make the file again."
+        )
+    if degree is not None and degree not in (0, 1, 2, 3):
+        raise ValueError(f"sh_degree got {degree!r}; expected 0 to 3 or none. Make the file again.")
+
+
+def check_shapes(tensors: dict[str, Tensor], motion: Motion) -> None:
+    """Refuse tensors that do not fit each other or `motion`, a model that may lie on the meta device.
+
+    Raises:
+        ValueError: names the tensor, its shape and the one expected.
+
+    >>> from clay4d.scenes.motion import Static
+    >>> check_shapes({"raw.means": torch.zeros(2, 4)}, Static())
+    Traceback (most recent call last):
+    ValueError: raw.means got float32 [2, 4]; expected float32 [2, 3]. Make the file again.
+    """
+    means, sh = tensors.get("raw.means"), tensors.get("raw.sh")
+    n = len(means) if means is not None and means.ndim else 0
+    bands = sh.shape[1] if sh is not None and sh.ndim == 3 and sh.shape[1] in (1, 4, 9, 16) else 1
+    shapes = {"means": (3,), "quats": (4,), "scales": (3,), "opacities": (), "sh": (bands, 3)}
+    wanted = {k: torch.empty(n, *tail, device="meta") for k, tail in shapes.items()}
+    wanted |= motion.rows(wanted["means"])
+    given = {f"raw.{k}": v for k, v in wanted.items()}
+    given |= {f"motion.{k}": v for k, v in motion.tensors().items()}
+    if "raw.moves" in tensors:
+        given["raw.moves"] = torch.empty(n, dtype=torch.uint8, device="meta")
+    for name, target in given.items():
+        value = tensors.get(name)
+        if value is None or value.shape != target.shape or value.dtype != target.dtype:
+            got = "nothing" if value is None else _said(value)
+            raise ValueError(f"{name} got {got}; expected {_said(target)}. Make the file again.")
+
+
+def check_indices(raw: dict[str, Tensor], motion: Motion) -> None:
+    """Refuse rows that point at nodes or objects that are not there.
+
+    Raises:
+        ValueError: names the row, the index and the range.
+    """
+    match motion:
+        case ControlNodes():
+            name, low, high = "nodes", 0, len(motion.centres) - 1
+        case RigidPaths():
+            name, low, high = "object", -1, len(motion.positions) - 1
+        case _:
+            return
+    value = raw[name]
+    wrong = value[(value < low) | (value > high)]
+    if len(wrong):
+        raise ValueError(
+            f"raw.{name} got {int(wrong[0])}; expected {low} to {high}. Make the file again."
+        )
+
+
+def _said(value: Tensor) -> str:
+    return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
