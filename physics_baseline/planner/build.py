@@ -10,7 +10,7 @@ from clay4d.physics_baseline.planner import vocabulary as n
 from clay4d.physics_baseline.planner.layout import Layout
 from clay4d.physics_baseline.planner.story import Story
 from clay4d.physics_baseline.planner.syntax import Sentences
-from clay4d.physics_baseline.planner.things import Copy, Thing, Vec
+from clay4d.physics_baseline.planner.things import Copy, Thing, Vec, sound_of
 from clay4d.physics_baseline.spec import (
     Body,
     Box,
@@ -199,7 +199,7 @@ def make_floor(said: Sentences, gravity: float) -> Floor | None:
             r, g, b = n.COLOURS[s.colour]
             material = replace(
                 material, friction=s.friction, restitution=s.restitution, roughness=s.roughness,
-                colour=(r, g, b), texture_colour=(0.85 * r, 0.85 * g, 0.85 * b),
+                colour=(r, g, b), texture_colour=(0.85 * r, 0.85 * g, 0.85 * b), sound=sound_of(name),  # type: ignore[arg-type]
             )  # fmt: skip
         elif kind == "colour":
             material = replace(material, colour=n.COLOURS[name])

@@ -138,6 +138,15 @@ SUBSTANCES: dict[str, Substance] = {
 }
 """Density, friction, restitution and look of each material."""
 
+SOUNDS: dict[str, tuple[str, ...]] = {
+    "plastic": ("plastic",), "wood": ("wood", "cork"), "glass": ("glass",),
+    "metal": ("steel", "iron", "metal", "aluminium", "copper", "brass", "gold", "silver", "lead"),
+    "stone": ("stone", "concrete", "brick", "marble", "clay", "ice"),
+    "rubber": ("rubber", "leather", "gelatine"),
+    "soft": ("paper", "cardboard", "foam", "cotton", "silk", "grass", "sand", "carpet"),
+}  # fmt: skip
+"""What each material sounds like when it is struck (`spec.Material.sound`)."""
+
 SUBSTANCE_WORDS: dict[str, str] = {
     **{name: name for name in SUBSTANCES if name not in ("silver", "marble")},
     "wooden": "wood", "metallic": "metal", "plastics": "plastic", "aluminum": "aluminium",

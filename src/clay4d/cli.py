@@ -216,6 +216,7 @@ def simulate(
     rig: int = 6,
     every: int = 2,
     seed: int = 0,
+    sound: bool = True,
 ) -> None:
     """Simulate a prompt or a scene file into videos, truth and data to train on.
 
@@ -227,6 +228,7 @@ def simulate(
         rig: fixed cameras around the scene, for training; 0 for none.
         every: frames between two pictures of a rig camera.
         seed: of what a prompt leaves open.
+        sound: the video has the sound of what strikes, rolls and slides.
     """
     _announce_kernels(60)
     from clay4d.physics_baseline.progress import progress_bar
@@ -235,7 +237,7 @@ def simulate(
     with progress_bar() as progress:
         session = run(
             what, out, engine=engine, renderer=renderer, rig=rig, every=every, seed=seed,
-            progress=progress,
+            sound=sound, progress=progress,
         )  # fmt: skip
     for said, became in session.calls[0]["result"]["understood"]:
         print(f"{said}  →  {became}")
