@@ -23,11 +23,12 @@ def simulate(
     rig: int = 6,
     every: int = 2,
     seed: int = 0,
+    sound: bool = True,
     progress: Callable[[str, float], None] | None = None,
 ) -> Session:
     """Simulate and render a scene; leaves a folder that `clay4d train` accepts as data.
 
-    The folder holds video.mp4, depth.mp4 and segmentation.mp4 of the scene's first camera;
+    The folder holds video.mp4, depth.mp4 and segmentation.mp4 of the scene's first camera; sound.wav;
     cameras/NAME with pictures, depth, segmentation, normals, flow and metadata in Kubric's shape;
     transforms_train.json and transforms_test.json with their pictures; scene.json (the SceneSpec),
     trajectory.safetensors, scene.safetensors (Gaussians) and trace.json (every tool call). It appears
@@ -42,6 +43,7 @@ def simulate(
             test camera either.
         every: frames between two of a rig camera's pictures.
         seed: of what a prompt leaves open.
+        sound: video.mp4 gets the sound of what strikes, rolls and slides, which sound.wav has too.
         progress: told what is going on and the share of it that is done.
 
     Returns:
@@ -67,6 +69,8 @@ def simulate(
         first, train, tests = _render(session, renderer, rig, every)
         for kind in ("video", "depth", "segmentation"):
             session.call("export", what=kind, camera=first)
+        if sound:
+            session.call("add_sound", video="video.mp4", camera=first)
         for kind in ("scene", "trajectory", "gaussians"):
             session.call("export", what=kind)
         session.call("export", what="dataset", train=train, test=tests)

@@ -153,12 +153,13 @@ def _encode(path: Path, frames: Iterable[Any], fps: float, suffix: str) -> int:
 
 
 def container_options(suffix: str) -> dict[str, str]:
-    """What the muxer of a suffix is told: with its index in front, an MP4 plays while it loads.
+    """What the muxer of a suffix is told: with its index in front, an MP4 plays while it loads, and
+    Matroska must not draw a random number for each file.
 
     >>> container_options(".mkv")
-    {}
+    {'fflags': '+bitexact'}
     """
-    return {} if suffix == ".mkv" else {"movflags": "+faststart"}
+    return {"fflags": "+bitexact"} if suffix == ".mkv" else {"movflags": "+faststart"}
 
 
 def _stream(container: Any, shape: tuple[int, ...], fps: float) -> Any:

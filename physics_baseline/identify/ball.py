@@ -48,8 +48,10 @@ class Thrown:
     """Metres."""
 
 
-def load_ball(folder: str | Path, *, noise: float = 1e-3) -> Track:
-    """The given track's free flight, z up, from time 0.
+def load_ball(
+    folder: str | Path, *, noise: float = 1e-3, frames: tuple[int, int | None] = FREE
+) -> Track:
+    """The given track's free flight (or other frames), z up, from time 0.
 
     Raises:
         FileNotFoundError: the folder has no ball_track.npz.
@@ -58,7 +60,7 @@ def load_ball(folder: str | Path, *, noise: float = 1e-3) -> Track:
     if not path.is_file():
         raise FileNotFoundError(f"folder got {str(folder)!r}; expected one with ball_track.npz.")
     with np.load(path, allow_pickle=False) as file:
-        xyz = file["xyz"][slice(*FREE)].astype(np.float64)
+        xyz = file["xyz"][slice(*frames)].astype(np.float64)
     return Track("ball", np.arange(len(xyz)) / FPS, xyz @ WORLD_FROM_FILE[:3, :3].T, position_noise=noise)  # fmt: skip
 
 

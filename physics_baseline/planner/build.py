@@ -10,7 +10,7 @@ from clay4d.physics_baseline.planner import vocabulary as n
 from clay4d.physics_baseline.planner.layout import Layout
 from clay4d.physics_baseline.planner.story import Story
 from clay4d.physics_baseline.planner.syntax import Sentences
-from clay4d.physics_baseline.planner.things import Copy, Thing, Vec
+from clay4d.physics_baseline.planner.things import Copy, Thing, Vec, sound_of
 from clay4d.physics_baseline.spec import (
     Body,
     Box,
@@ -36,6 +36,13 @@ from clay4d.physics_baseline.spec import (
 )
 
 CONE_SIDES = 24
+CLOTH_STIFFNESS = 1e6
+"""Pascals: softer cloth stretches at a blow and throws itself back."""
+SOFT_STIFFNESS, SOFT_DAMPING = 2e4, 0.03
+"""Pascals, at the least, and seconds."""
+SOFT_BLOW, LEAST_BLOW = 5.0, 20.0
+"""Stiffness over ρ·v² of the hardest landing, where a body's strain is then about √(1/5); and the v² in
+metres² per second² that is reckoned with at the least, since others may fall on it."""
 
 
 def spin_things(story: Story) -> None:
@@ -94,9 +101,15 @@ def make_body(thing: Thing, k: int, copy: Copy) -> Body:
         common["velocity"] = (0.0, 0.0, 0.0)
     if thing.soft:
         shape = "ellipsoid" if thing.shape == "sphere" else "box"
-        return Soft(**common, shape=shape, size=(w, d, h))  # type: ignore[arg-type]
+        return Soft(
+            **common, shape=shape, size=(w, d, h), damping=SOFT_DAMPING,  # type: ignore[arg-type]
+            young_modulus=_firm_enough(material.density, copy),
+        )  # fmt: skip
     if thing.shape == "cloth":
-        return Cloth(**common, size=(w, d), thickness=h, pins=thing.pins)  # type: ignore[arg-type]
+        return Cloth(
+            **common, size=(w, d), thickness=h, pins=thing.pins,  # type: ignore[arg-type]
+            young_modulus=CLOTH_STIFFNESS,
+        )  # fmt: skip
     common["mass"] = thing.mass
     common["angular_velocity"] = (0.0, 0.0, 0.0) if fixed else tidy(copy.spin)
     if thing.shape == "sphere":
@@ -109,6 +122,16 @@ def make_body(thing: Thing, k: int, copy: Copy) -> Body:
         return Capsule(**common, radius=w / 2, height=max(h - w, 0.001))  # type: ignore[arg-type]
     vertices, faces = _cone(w / 2, h) if thing.shape == "cone" else _wedge(w, d, h, thing.mirrored)
     return Mesh(**common, vertices=vertices, faces=faces)  # type: ignore[arg-type]
+
+
+def _firm_enough(density: float, copy: Copy) -> float:
+    """Stiffness of a soft body that its fall does not crush, pascals.
+
+    A body that meets the floor at v is strained by about √(ρ·v²/E) (its waves' speed is √(E/ρ)); v² is at the
+    most that of its start and of the fall from there.
+    """
+    square = sum(v * v for v in copy.velocity) + 2 * 9.81 * max(copy.position[2], 0.0)
+    return round(max(SOFT_STIFFNESS, SOFT_BLOW * density * max(square, LEAST_BLOW)), -3)
 
 
 def _recoloured(material: Material, colour: Vec) -> Material:
@@ -181,8 +204,12 @@ def make_fields(said: Sentences, story: Story, gravity: float) -> tuple[ForceFie
     if not winds and any(p.kind == "flutter" for _, p in story.paths):
         winds = [Wind(velocity=(6.0, 0.0, 0.0))]
     fields += winds
+    cloths = tuple(n for t in story.things if t.shape == "cloth" for n in t.names)
     if (drag and drag[-1] > 0) or winds:
         fields.append(Drag(air_density=1.2))
+    elif cloths and not drag:
+        # Air is what stops a cloth; what is heavier hardly feels it, and was not said to.
+        fields.append(Drag(air_density=1.2, bodies=cloths))
     return tuple(fields)
 
 
@@ -199,7 +226,7 @@ def make_floor(said: Sentences, gravity: float) -> Floor | None:
             r, g, b = n.COLOURS[s.colour]
             material = replace(
                 material, friction=s.friction, restitution=s.restitution, roughness=s.roughness,
-                colour=(r, g, b), texture_colour=(0.85 * r, 0.85 * g, 0.85 * b),
+                colour=(r, g, b), texture_colour=(0.85 * r, 0.85 * g, 0.85 * b), sound=sound_of(name),  # type: ignore[arg-type]
             )  # fmt: skip
         elif kind == "colour":
             material = replace(material, colour=n.COLOURS[name])

@@ -324,6 +324,12 @@ class Parser(AsideParser):
             if base == "fall over" and self.sees("DET", "NUM", "ADJ", "NOUN", "GROUP", "PRON"):
                 made.motion = "fall"
                 made.tails.append(("over", self.things()))
+            if made.motion == "topple" and self._starts_thing():
+                made.motion = "hit"  # "toppling them": what topples something else meets it.
+            elif (
+                made.motion == "topple" and self.sees("PREP") and self.words[self.k].text == "down"
+            ):
+                made.motion = "move"
             made.passive = is_ and "past" in forms
             motion = v.MOTIONS[made.motion]
             by = self.sees("PREP") and self.words[self.k].text == "by"

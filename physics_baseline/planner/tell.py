@@ -133,7 +133,7 @@ class Teller:
             path.heading = said.heading if said.heading < 0 else path.heading
             path.texts.append(said.text)
             self.measures(said, path)
-            if said.motion in ("roll", "hit") and (
+            if said.motion in ("roll", "move", "hit") and (
                 each_other
                 or (said.motion == "hit" and not objects and not any(t for _, t in tails))
             ):
@@ -232,6 +232,11 @@ class Teller:
                     path.meet("into", thing)
                 else:
                     self.place(name, subject, [thing])
+
+    def _move(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
+        """Rolls what is round all around, slides what is not; what already moves goes on."""
+        kind = "roll" if subject.shape == "sphere" and not subject.soft else "slide"
+        self._roll(subject, path, objects, tails, kind=kind)
 
     def _slide(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
         self._roll(subject, path, objects, tails, kind="slide")

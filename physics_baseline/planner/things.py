@@ -279,6 +279,7 @@ def _material(
         colour=n.COLOURS[colour], texture=texture if not named or noun.texture != "plain" else "plain",  # type: ignore[arg-type]
         texture_colour=_second(n.COLOURS[colour], name), roughness=substance.roughness,
         metallic=substance.metallic if not named else 0.0, opacity=substance.opacity,
+        sound=sound_of(name),  # type: ignore[arg-type]
     )  # fmt: skip
     for quality in qualities:
         made = replace(
@@ -291,6 +292,15 @@ def _material(
             },
         )
     return made, colour
+
+
+def sound_of(substance: str) -> str:
+    """What a material sounds like when it is struck.
+
+    >>> sound_of("brass")
+    'metal'
+    """
+    return next(sound for sound, names in n.SOUNDS.items() if substance in names)
 
 
 def _second(colour: Vec, name: str) -> Vec:

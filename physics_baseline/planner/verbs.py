@@ -21,12 +21,12 @@ _PATH = ("into", "at", "against", "towards", "across", "past", "off", "on", "fro
 MOTIONS: dict[str, Motion] = {
     "fall": Motion(
         "starts in the air and falls; \"from 2 m\" is the gap below it",
-        ("fall", "drop", "plummet", "plunge", "land"),
+        ("fall", "drop", "plummet", "plunge", "land", "descend", "come down", "dive", "sink"),
         ("on", "into", "over", "from", "off", "past", "above", "to", "with", "against")
     ),
     "bounce": Motion(
         "falls with restitution of at least 0.8; \"off\" something: rolls into it",
-        ("bounce", "rebound"), ("on", "off", "from", "against", "over"),
+        ("bounce", "rebound", "hop", "ricochet"), ("on", "off", "from", "against", "over"),
     ),
     "roll": Motion(
         "rolls along +x at 2 m/s, or from rest on a ramp; balls and cylinders",
@@ -35,6 +35,11 @@ MOTIONS: dict[str, Motion] = {
     "slide": Motion(
         "slides along +x at 3 m/s with friction of at most 0.15, or from rest on a ramp",
         ("slide", "glide", "skid"), ("down", *_PATH)
+    ),
+    "move": Motion(
+        "rolls if it can, and slides else",
+        ("move", "go", "travel", "speed", "race", "rush", "dash", "hurtle", "charge", "head", "zoom", "whizz"),
+        ("down", *_PATH)
     ),
     "throw": Motion(
         "flies along a parabola from 0.6 m above the floor",
@@ -60,7 +65,9 @@ MOTIONS: dict[str, Motion] = {
         "the first meets the second, which stands in its way",
         ("hit", "strike", "crash into", "crash", "smash into", "smash", "bump into", "bump",
          "run into", "slam into", "collide with", "collide", "push", "knock over", "knock down",
-         "knock", "topple over", "knock into", "bang into", "ram", "meet", "kick", "touch"),
+         "knock", "topple over", "knock into", "bang into", "ram",
+         "meet", "kick", "touch", "crush", "squash", "flatten", "bowl over", "tap", "nudge", "shove",
+         "bash", "bash into", "scatter", "clip", "destroy", "wreck", "demolish", "head for"),
         ("into", "against", "with", "off", "on", "at", "from", "over"),
         acts_on=True,
     ),
@@ -82,7 +89,7 @@ MOTIONS: dict[str, Motion] = {
     ),
     "hold": Motion("held in place until it is released", ("hold", "suspend"), ("above", "on", "over", "at", "from")),
     "release": Motion("let go", ("release", "let go of", "let go"), ("from", "above", "over", "on")),
-    "stop": Motion("comes to rest in the end; adds nothing", ("stop", "settle", "come to rest", "halt"), ("against", "on", "at", "beside")),
+    "stop": Motion("comes to rest in the end; adds nothing", ("stop", "settle", "come to rest", "come to a stop", "come to a halt", "halt", "end up"), ("against", "on", "at", "beside")),
 }  # fmt: skip
 """What things do."""
 
@@ -91,7 +98,7 @@ IRREGULAR: dict[str, tuple[str, ...]] = {
     "shoot": ("shot",), "swing": ("swung",), "hang": ("hung",), "spin": ("spun",),
     "lie": ("lay", "lain"), "stand": ("stood",), "sit": ("sat",), "hit": ("hit",),
     "strike": ("struck",), "run": ("ran",), "meet": ("met",), "hold": ("held",),
-    "slide": ("slid",), "let": ("let",), "come": ("came",), "fling": ("flung",),
+    "slide": ("slid",), "let": ("let",), "come": ("came",), "fling": ("flung",), "go": ("went", "gone"), "sink": ("sank", "sunk"), "speed": ("sped",),
     "blow": ("blew", "blown"),
 }  # fmt: skip
 
@@ -126,8 +133,11 @@ ADVERBS: dict[str, float] = {
     "down": 1.0, "over": 1.0, "away": 1.0, "again": 1.0, "back and forth": 1.0, "up": 1.0,
     "in place": 1.0, "around": 1.0, "side by side": 1.0, "at the same time": 1.0, "head-on": 1.0,
     "head on": 1.0, "one by one": 1.0, "still": 1.0, "apart": 1.0, "upright": 1.0, "through": 1.0,
-    "up and down": 1.0, "from a rope": 1.0, "on a rope": 1.0, "from a string": 1.0,
-    "on a string": 1.0, "from a chain": 1.0, "on a chain": 1.0, "from the ceiling": 1.0, "to a stop": 1.0, "off": 1.0, "aside": 1.0, "forward": 1.0, "forwards": 1.0,
+    "up and down": 1.0, "from a rope": 1.0, "by a rope": 1.0, "by a string": 1.0, "by a chain": 1.0, "on a thread": 1.0,
+    "by a thread": 1.0, "on a wire": 1.0, "by a wire": 1.0, "through the air": 1.0, "once": 1.0,
+    "twice": 1.0, "three times": 1.0, "several times": 1.0, "a few times": 1.0, 
+    "off the edge": 1.0, "over the edge": 1.0, "at once": 1.0, "sideways": 1.0, "on its side": 1.0, "on a rope": 1.0, "from a string": 1.0,
+    "on a string": 1.0, "from a chain": 1.0, "on a chain": 1.0, "from the ceiling": 1.0, "to a stop": 1.0, "to a halt": 1.0, "to rest": 1.0, "off": 1.0, "aside": 1.0, "forward": 1.0, "forwards": 1.0,
 }  # fmt: skip
 """Words after a verb; the number multiplies its speed."""
 
@@ -225,6 +235,7 @@ FILLERS = (
     "in the middle", "its", "of it", "from rest", "on its own", "completely", "slightly",
     "positioned", "located", "made", "colored", "coloured", "at the start", "first",
     "eventually", "where", "in which", "so that", "and so", "that is", "which is", "that are",
-    "which are", "identical", "of them", "given", "under gravity", "in the end", "until", "toy",
+    "which are", "identical", "of them", "given", "under gravity", "in the end", "toy", "let", "smoothly", "steadily", "calmly", "right", "directly",
+    "immediately", "soon", "now", "each", "all", "simply", "all the way", "keeps", "keep", "starts to", "begins to", "is about to", "side of", "the side of", "in a row", "in a line",
 )  # fmt: skip
 """Words that change nothing; the explanation says which were passed over."""

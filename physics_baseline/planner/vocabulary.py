@@ -71,6 +71,10 @@ NOUNS: tuple[Noun, ...] = (
     _ball("balloon", 0.3, density=2.5, restitution=0.6, material="rubber", colour="red"),
     _ball("pendulum", 0.2, material="steel"),
     _ball("boulder/rock/stone", 0.4, material="stone"),
+    _ball("pebble", 0.08, material="stone"),
+    _ball("apple", 0.09, density=800, restitution=0.4, colour="red"),
+    _ball("melon/watermelon", 0.26, density=950, restitution=0.3, colour="dark green"),
+    _ball("weight/bob", 0.16, material="steel"),
     _noun("cube", "box", 0.22, 0.22, 0.22),
     _noun("box/crate", "box", 0.3, 0.3, 0.3, material="wood"),
     _noun("block", "box", 0.24, 0.24, 0.24, material="wood"),
@@ -88,15 +92,15 @@ NOUNS: tuple[Noun, ...] = (
     _noun("can/tin", "cylinder", 0.14, 0.14, 0.22, material="aluminium", density=300),
     _noun("bottle", "cylinder", 0.12, 0.12, 0.34, material="glass", density=800),
     _noun("pillar/column/post", "cylinder", 0.2, 0.2, 0.9, material="stone"),
-    _noun("disc/disk/puck", "cylinder", 0.24, 0.24, 0.05),
-    _noun("coin", "cylinder", 0.12, 0.12, 0.012, material="copper"),
+    _noun("disc/disk/puck/hockey puck", "cylinder", 0.24, 0.24, 0.05),
+    _noun("coin/penny", "cylinder", 0.12, 0.12, 0.012, material="copper"),
     _noun("plate", "cylinder", 0.6, 0.6, 0.04, material="steel"),
     _noun("wheel", "cylinder", 0.4, 0.4, 0.1, material="rubber", colour="black"),
     _noun("log", "cylinder", 0.24, 0.24, 0.8, material="wood"),
     _noun("capsule/pill", "capsule", 0.16, 0.16, 0.36),
     _noun("pin/bowling pin/skittle", "capsule", 0.12, 0.12, 0.38, colour="white", density=650),
     _noun("cone", "cone", 0.3, 0.3, 0.36),
-    _noun("ramp/slope/incline/inclined plane", "ramp", 1.4, 0.7, 0.6, material="wood", fixed=True),
+    _noun("ramp/slope/incline/inclined plane/hill/hillside", "ramp", 1.4, 0.7, 0.6, material="wood", fixed=True),
     _noun("cloth/fabric/blanket/sheet/towel/tablecloth", "cloth", 1.0, 1.0, 0.002, material="cotton"),
     _noun("flag/curtain/banner", "cloth", 0.9, 0.6, 0.002, material="cotton", colour="red"),
     _noun("jelly", "box", 0.3, 0.3, 0.3, material="gelatine", soft=True),
@@ -138,6 +142,15 @@ SUBSTANCES: dict[str, Substance] = {
 }
 """Density, friction, restitution and look of each material."""
 
+SOUNDS: dict[str, tuple[str, ...]] = {
+    "plastic": ("plastic",), "wood": ("wood", "cork"), "glass": ("glass",),
+    "metal": ("steel", "iron", "metal", "aluminium", "copper", "brass", "gold", "silver", "lead"),
+    "stone": ("stone", "concrete", "brick", "marble", "clay", "ice"),
+    "rubber": ("rubber", "leather", "gelatine"),
+    "soft": ("paper", "cardboard", "foam", "cotton", "silk", "grass", "sand", "carpet"),
+}  # fmt: skip
+"""What each material sounds like when it is struck (`spec.Material.sound`)."""
+
 SUBSTANCE_WORDS: dict[str, str] = {
     **{name: name for name in SUBSTANCES if name not in ("silver", "marble")},
     "wooden": "wood", "metallic": "metal", "plastics": "plastic", "aluminum": "aluminium",
@@ -172,6 +185,7 @@ COLOURS.update({f"bright {n}": COLOURS[n] for n in ("red", "green", "blue", "yel
 COLOUR_WORDS: dict[str, str] = {
     **{name: name for name in COLOURS if name != "copper"},
     **{n.replace("grey", "gray"): n for n in COLOURS if "grey" in n},
+    **{n.replace(" ", "-"): n for n in COLOURS if " " in n},
     "violet": "violet", "lilac": "pale purple", "gold-coloured": "golden",
 }  # fmt: skip
 """Words for colours."""

@@ -49,7 +49,7 @@ def plural(word: str) -> str:
     >>> plural("box"), plural("billiard ball"), plural("domino"), plural("shelf")
     ('boxes', 'billiard balls', 'dominoes', 'shelves')
     """
-    irregular = {"die": "dice", "shelf": "shelves"}
+    irregular = {"die": "dice", "shelf": "shelves", "penny": "pennies"}
     if word in irregular:
         return irregular[word]
     if word.endswith(("s", "x", "ch", "sh", "domino")):
@@ -70,7 +70,7 @@ def verb_forms(base: str) -> dict[str, set[str]]:
     if re.fullmatch(r"(\w*[^aeiou])?[aeiou][^aeiouwxy]", first) and first != "settle":
         stem = first + first[-1]
     ing = first[:-2] + "ying" if first in ("lie", "tie") else stem + "ing"
-    third = first + ("es" if first.endswith(("s", "x", "ch", "sh")) else "s")
+    third = first + ("es" if first.endswith(("s", "x", "ch", "sh")) or first == "go" else "s")
     third = first[:-1] + "ies" if first in ("fly",) else third
     past = set(v.IRREGULAR.get(first, (stem + "ed",)))
     return {
@@ -129,7 +129,7 @@ def lexicon() -> dict[tuple[str, ...], dict[str, Any]]:
         "DET": "a an the another each every other its some this that these those",
         "PRON": "it them they itself",
         "IS": "is are was were be being been gets get", "THAT": "that which who",
-        "AND": "and & plus", "THEN": "then", "WHILE": "while as when before",
+        "AND": "and & plus", "THEN": "then", "WHILE": "while as when before until till",
         "CAM": "camera cameras view views shot", "NO": "no",
         "SEEN": "seen viewed filmed shot recorded shown watched",
     }  # fmt: skip

@@ -32,6 +32,8 @@ Motion = Literal["free", "fixed", "held"]
 
 Texture = Literal["plain", "checker", "stripes", "dots", "noise"]
 
+Sound = Literal["auto", "plastic", "wood", "metal", "glass", "stone", "rubber", "soft"]
+
 
 @part
 class Material:
@@ -64,6 +66,8 @@ class Material:
     """0 for plastics, wood and stone, 1 for bare metal, no unit."""
     opacity: Fraction = 1.0
     """1 hides what lies behind, 0 is invisible, no unit."""
+    sound: Sound = "auto"
+    """What it sounds like when it is struck; auto: guessed from its density and look."""
 
 
 @part

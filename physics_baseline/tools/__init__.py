@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clay4d.physics_baseline.tools.export_tools import export
+from clay4d.physics_baseline.tools.export_tools import add_sound, export
 from clay4d.physics_baseline.tools.physics_tools import measure, simulate
 from clay4d.physics_baseline.tools.picture_tools import (
     add_rig,
@@ -33,7 +33,7 @@ TOOLS: dict[str, Tool] = {
     for tool in (
         make_scene, describe_scene, get_scene, add_body, set_body, add_joint, set_field, add_event,
         add_camera, add_light, set_scene, remove, simulate, measure, add_rig, look, render, composite,
-        add_text, export,
+        add_text, export, add_sound,
     )
 }  # fmt: skip
 """All tools by name; each takes a `Session` and JSON values, and gives JSON."""

@@ -19,7 +19,10 @@ from clay4d.physics_baseline.gaussians import gaussian_scene
 from clay4d.physics_baseline.output import NOTHING, read_pictures
 from clay4d.physics_baseline.renderers import scene_cameras
 from clay4d.physics_baseline.renderers.region import region
-from clay4d.physics_baseline.tools.session import Session, ToolError
+from clay4d.physics_baseline.sound.synthesis import RATE, recorded, synthesize
+from clay4d.physics_baseline.tools.session import Session, ToolError, digest
+from clay4d.renderers.audio import add_sound as put_sound
+from clay4d.renderers.audio import write_wav
 from clay4d.renderers.video import colour_depth, depth_range, write_video
 from clay4d.scenes import Cameras
 from clay4d.scenes.exchange import WRITERS
@@ -72,6 +75,40 @@ def export(
         else:
             save_scene(path, splats)
     return {"file": path.name, "bytes": path.stat().st_size}
+
+
+def add_sound(
+    session: Session,
+    video: str | None = "video.mp4",
+    camera: str | None = None,
+    rubbing: bool = True,
+) -> Json:
+    """Make the scene's sound from its contacts, write sound.wav and put it into an exported video.
+
+    Args:
+        video: name of the file that gets it; null for none.
+        camera: whose place is the ear's; the first rendered one if not given.
+        rubbing: what rolls and slides is heard too, not only blows.
+    """
+    scene, trajectory = session.need_scene(), session.need_trajectory()
+    target = None if video is None else session.file(video)
+    if target is not None and not target.is_file():
+        raise ToolError(f"video got {video!r}, not there yet; expected one. Call export first.")
+    everyone = scene_cameras(scene, trajectory)
+    name = next(iter([*session.rendered, *everyone]), None) if camera is None else camera
+    if name is not None and name not in everyone:
+        raise ToolError(f"camera got {name!r}; expected one of {', '.join(everyone) or 'none'}.")
+    ear = None if name is None else everyone[name].centres.double().numpy()
+    pascals = synthesize(scene, trajectory, ear=ear, rubbing=rubbing)
+    samples = recorded(pascals)
+    session.folder.mkdir(parents=True, exist_ok=True)
+    write_wav(session.file("sound.wav"), samples, rate=RATE)
+    if target is not None:
+        put_sound(target, samples, rate=RATE)
+    return {
+        "file": "sound.wav", "seconds": len(samples) / RATE, "loudest": float(abs(pascals).max()),
+        "digest": digest((samples * 32767).round().astype(np.int16)),
+    }  # fmt: skip
 
 
 def _first(session: Session, camera: str | None) -> str:

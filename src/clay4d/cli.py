@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from clay4d.cli_physics import identify, simulate, tools
 from clay4d.cli_world import generate, train_world, train_world_command
 from clay4d.config import load_config, preset_folder, presets
 from clay4d.training.config import TrainConfig
@@ -207,70 +208,6 @@ def make_worlds(
     print(f"{out}: {count} worlds ({shares}). Look at {out / 'sheet.png'}.")
 
 
-def simulate(
-    what: tyro.conf.Positional[str],
-    *,
-    out: Path,
-    engine: Literal["mujoco", "bullet"] = "mujoco",
-    renderer: Literal["auto", "raycast", "mujoco-gl"] = "auto",
-    rig: int = 6,
-    every: int = 2,
-    seed: int = 0,
-) -> None:
-    """Simulate a prompt or a scene file into videos, truth and data to train on.
-
-    Args:
-        what: a prompt, such as "a red ball rolls down a ramp and hits two blue cubes", or SPEC.json.
-        out: a new folder.
-        engine: what simulates; bullet needs the extra bullet.
-        renderer: what draws; auto is raycast, which needs no OpenGL.
-        rig: fixed cameras around the scene, for training; 0 for none.
-        every: frames between two pictures of a rig camera.
-        seed: of what a prompt leaves open.
-    """
-    _announce_kernels(60)
-    from clay4d.physics_baseline.progress import progress_bar
-    from clay4d.physics_baseline.simulate import simulate as run
-
-    with progress_bar() as progress:
-        session = run(
-            what, out, engine=engine, renderer=renderer, rig=rig, every=every, seed=seed,
-            progress=progress,
-        )  # fmt: skip
-    for said, became in session.calls[0]["result"]["understood"]:
-        print(f"{said}  →  {became}")
-    print(f"{out}: see {out / 'video.mp4'}; train on it with: clay4d train dnerf --data {out}")
-
-
-def tools(*, serve: bool = False, replay: Path | None = None, out: Path | None = None) -> None:
-    """List the physics baseline's tools, serve them over MCP, or replay a trace.
-
-    Args:
-        serve: speak MCP on standard input and output; needs the extra mcp.
-        replay: a trace.json, or a folder with one, whose calls are made again.
-        out: the folder for what the tools write; required by serve and replay.
-    """
-    from clay4d.physics_baseline.progress import print_tools, progress_bar
-
-    if (serve or replay is not None) and out is None:
-        raise ValueError(
-            "out got nothing; expected a folder for what the tools write. Add --out DIR."
-        )
-    if serve and out is not None:
-        from clay4d.physics_baseline.tools.server import serve as run
-
-        run(out)
-    elif replay is not None and out is not None:
-        from clay4d.physics_baseline.tools import read_trace
-        from clay4d.physics_baseline.tools import replay as again
-
-        with progress_bar() as progress:
-            differences = again(read_trace(replay), out, progress=progress)
-        print("\n".join(differences) or f"{out}: every call came out the same.")
-    else:
-        print_tools()
-
-
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
     "prepare": prepare,
@@ -282,6 +219,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "generate": generate,
     "export": export,
     "simulate": simulate,
+    "identify": identify,
     "tools": tools,
 }
 

@@ -23,11 +23,12 @@ from clay4d.physics_baseline.spec import SceneSpec
 
 HERE = Path(__file__).parent
 CORE = yaml.safe_load((HERE / "prompts" / "core.yaml").read_text())
+MORE = yaml.safe_load((HERE / "prompts" / "more.yaml").read_text())
 HELD = yaml.safe_load((HERE / "prompts" / "held.yaml").read_text())
 MAIN = "a red ball rolls down a ramp and hits two blue cubes"
 
 
-@pytest.mark.parametrize("entry", CORE, ids=lambda e: e["prompt"][:60])
+@pytest.mark.parametrize("entry", [*CORE, *MORE], ids=lambda e: e["prompt"][:60])
 def test_core_prompts_hold_when_simulated(entry: dict[str, Any], judge: Any) -> None:
     judged = judge(plan(entry["prompt"]))
     assert judged.failures(entry) == []
