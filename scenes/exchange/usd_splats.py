@@ -1,7 +1,7 @@
 """Gaussian scenes as USD: UsdVol's ParticleField3DGaussianSplat (OpenUSD 26.03 and newer).
 
 Rigid parts are Xforms with time samples over Gaussians that stay as they are; of other scenes the
-positions, orientations and opacities are time samples. Scales are linear, colours as they are shown.
+positions, orientations, scales and opacities are time samples. Scales are linear, colours as they are shown.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def set_splats(field: Any, gaussians: Gaussians, at: Any, *, whole: bool) -> Non
     reach = 3 * v["scales"].max(1, keepdims=True)
     box = np.stack([(v["means"] - reach).min(0), (v["means"] + reach).max(0)]).astype(np.float32)
     p.UsdGeom.Boundable(field.GetPrim()).CreateExtentAttr().Set(p.Vt.Vec3fArray.FromNumpy(box), at)
+    field.CreateScalesAttr().Set(p.Vt.Vec3fArray.FromNumpy(v["scales"]), at)
     if whole:
-        field.CreateScalesAttr().Set(p.Vt.Vec3fArray.FromNumpy(v["scales"]))
         field.CreateRadianceSphericalHarmonicsDegreeAttr().Set(gaussians.sh_degree)
         flat = np.ascontiguousarray(v["sh"].reshape(-1, 3))
         field.CreateRadianceSphericalHarmonicsCoefficientsAttr().Set(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -273,6 +274,25 @@ def test_scenes_that_bend(tmp_path: Path) -> None:
     assert usd_errors(stage) == []
     prim = stage.GetPrimAtPath("/World/splats")
     assert np.allclose(np.array(prim.GetAttribute("positions").Get(1)), 0.5)
+
+
+class Growing(Bending):
+    """Gaussians that grow, as those of deformation networks and of space-time do."""
+
+    def at(self, time: float) -> Gaussians:
+        still = Gaussians.from_points(torch.zeros(2, 3), torch.ones(2, 3))
+        return dataclasses.replace(still, scales=torch.full((2, 3), 1.0 + time))
+
+
+def test_usd_keeps_sizes_that_change(tmp_path: Path) -> None:
+    pytest.importorskip("pxr", reason="usd-core (the extra export) is not installed")
+    from pxr import Usd
+
+    write_usd_splats(Growing(), tmp_path / "a.usda", times=(0.0, 0.5, 1.0))
+    stage = Usd.Stage.Open(str(tmp_path / "a.usda"))
+    assert usd_errors(stage) == []
+    scales = stage.GetPrimAtPath("/World/splats").GetAttribute("scales")
+    assert [float(scales.Get(k)[0][0]) for k in range(3)] == [1.0, 1.5, 2.0]
 
 
 @pytest.mark.parametrize("suffix", sorted(WRITERS))
