@@ -44,6 +44,25 @@ def body_triangles(
     return _lathe(profile, sides)
 
 
+def vertex_normals(
+    vertices: Float[np.ndarray, "T V 3"], faces: Int[np.ndarray, "F 3"]
+) -> Float[np.ndarray, "T V 3"]:
+    """Of each vertex, the mean of its triangles' normals by their areas; zero where there is none.
+
+    >>> square = np.array([[(0.0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)]])
+    >>> vertex_normals(square, np.array([[0, 1, 2], [0, 2, 3]]))[0, 0].tolist()
+    [0.0, 0.0, 1.0]
+    """
+    a, b, c = (vertices[:, faces[:, k]] for k in range(3))
+    normals, flat = np.zeros_like(vertices), np.cross(b - a, c - a)
+    for k in range(3):
+        for t in range(len(vertices)):
+            np.add.at(normals[t], faces[:, k], flat[t])
+    length = np.linalg.norm(normals, axis=-1, keepdims=True)
+    unit: Float[np.ndarray, "T V 3"] = normals / np.maximum(length, 1e-12)
+    return unit
+
+
 def _lathe(profile: Any, sides: int) -> tuple[Any, Any]:
     """A profile of radii and heights, from the axis to the axis, turned about z."""
     angle = np.arange(sides) / sides * 2 * math.pi

@@ -17,8 +17,8 @@ import numpy as np
 from clay4d.physics_baseline.engines.trajectory import Trajectory
 from clay4d.physics_baseline.exchange.shapes import Thing, things
 from clay4d.physics_baseline.renderers.cameras import look_at, scene_cameras
-from clay4d.physics_baseline.renderers.world import linear
 from clay4d.physics_baseline.spec import SceneSpec
+from clay4d.scenes.colours import linear
 from clay4d.scenes.exchange.gltf_file import INDICES, VERTICES, Z_UP, GltfFile
 from clay4d.scenes.exchange.parts import steady, thin
 

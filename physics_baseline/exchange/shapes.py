@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from clay4d.physics_baseline.engines.trajectory import Trajectory
-from clay4d.physics_baseline.surfaces import body_triangles
+from clay4d.physics_baseline.surfaces import body_triangles, vertex_normals
 from clay4d.scenes.exchange.parts import thin
 
 CREASE = 0.75
@@ -48,7 +48,9 @@ def things(scene: Any, trajectory: Trajectory) -> list[Thing]:
         place, turn = thin(trajectory.positions[:, i], trajectory.quats[:, i])
         if body.kind in ("cloth", "soft"):
             moving, faces = trajectory.vertices[body.name], trajectory.faces[body.name]
-            normals = np.stack([_smooth(v, faces) for v in moving])
+            normals = vertex_normals(moving, faces)
+            # A vertex without area has no normal, and formats want one of length 1.
+            normals[np.linalg.norm(normals, axis=-1) < 0.5] = 0.0, 0.0, 1.0
             place, turn = np.zeros((1, 3)), np.array([[1.0, 0, 0, 0]])
             out.append(Thing(body.name, body.material, moving, normals, faces, place, turn, body.kind == "cloth"))  # fmt: skip
             continue
@@ -67,16 +69,6 @@ def things(scene: Any, trajectory: Trajectory) -> list[Thing]:
         name = "floor" if "floor" not in taken else "floor_"
         out.append(Thing(name, scene.floor.material, corners[None], up, np.array([[0, 1, 2], [0, 2, 3]]), np.zeros((1, 3)), np.array([[1.0, 0, 0, 0]])))  # fmt: skip
     return out
-
-
-def _smooth(vertices: Any, faces: Any) -> Any:
-    """Normals of vertices [V, 3]: their triangles' means by area."""
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    flat, normals = np.cross(b - a, c - a), np.zeros_like(vertices)
-    for k in range(3):
-        np.add.at(normals, faces[:, k], flat)
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return np.where(length > 1e-20, normals / np.maximum(length, 1e-20), [0.0, 0, 1])
 
 
 def creased(vertices: Any, faces: Any) -> tuple[Any, Any, Any]:

@@ -15,8 +15,9 @@ import numpy as np
 from clay4d.physics_baseline.engines.trajectory import Trajectory
 from clay4d.physics_baseline.exchange.gltf_scene import camera_path, sun_turn
 from clay4d.physics_baseline.exchange.shapes import Thing, things
-from clay4d.physics_baseline.renderers.world import LAMP_RADIUS, SUN_RADIUS, linear
+from clay4d.physics_baseline.renderers.world import LAMP_RADIUS, SUN_RADIUS
 from clay4d.physics_baseline.spec import SceneSpec
+from clay4d.scenes.colours import linear
 from clay4d.scenes.exchange.usd_file import pxr, set_pose, usd_name, write_stage
 
 

@@ -99,6 +99,33 @@ def identify_source(
 
         with folder_written_whole(target, name="out") as folder:
             return report_tosses(load_tosses(source), folder, evaluations=EVALUATIONS, say=progress)
+    fitted, truth = _tracks_of(
+        source, body, colour=colour, masks=masks, start=start, end=end, seen=seen, progress=progress
+    )
+    spec = _scene(source, scene, fitted, radius, mass)
+    chosen = _unknowns(spec, fitted, unknowns, default=scene is None and not _own(source).is_file())
+    last = max(float(t.times[-1]) for t in [*fitted, *truth])
+    spec = _lasting(spec, last)
+    made = make_engine(engine)
+    data = [Experiment(spec, tuple(fitted))]
+    found = _fit(data, chosen, made, _of_runs(progress, len(chosen)))
+    ahead = forecast(found, spec, engine=made)
+    with folder_written_whole(target, name="out") as folder:
+        return _write(folder, source, spec, found, ahead, fitted, truth, made)
+
+
+def _tracks_of(
+    source: Path,
+    body: str,
+    *,
+    colour: tuple[float, float, float] | None,
+    masks: bool,
+    start: float,
+    end: float | None,
+    seen: int | None,
+    progress: Say | None,
+) -> tuple[list[Track], list[Track]]:
+    """The tracks to fit, and those to compare with what is foretold."""
     pictures = colour is not None or masks
     count = seen if pictures else None
     tell = None if progress is None else lambda share: progress("look", share)
@@ -110,16 +137,7 @@ def identify_source(
         tracks = _tracks(source, body, start, end)
     truth = tracks[1:] if pictures else tracks
     fitted = [t if seen is None else t.first(seen) for t in (tracks[:1] if pictures else tracks)]
-    spec = _scene(source, scene, fitted, radius, mass)
-    chosen = _unknowns(spec, fitted, unknowns, default=scene is None and not _own(source).is_file())
-    last = max(float(t.times[-1]) for t in [*fitted, *truth])
-    spec = _lasting(spec, last)
-    made = make_engine(engine)
-    data = [Experiment(spec, tuple(fitted))]
-    found = _fit(data, chosen, made, _of_runs(progress, len(chosen)))
-    ahead = forecast(found, spec, engine=made)
-    with folder_written_whole(target, name="out") as folder:
-        return _write(folder, source, spec, found, ahead, fitted, truth, made)
+    return fitted, truth
 
 
 def _fit(

@@ -11,6 +11,8 @@ from clay4d.physics_baseline.engines.trajectory import Trajectory
 from clay4d.physics_baseline.engines.tree import rotations
 from clay4d.physics_baseline.renderers.bvh import Tree, build_tree, refit
 from clay4d.physics_baseline.spec import Material, SceneSpec
+from clay4d.physics_baseline.surfaces import vertex_normals
+from clay4d.scenes.colours import linear
 
 SPHERE, BOX, CYLINDER, CAPSULE, MESH = 0, 1, 2, 3, 4
 PLAIN, CHECKER, STRIPES, DOTS, NOISE = 0, 1, 2, 3, 4
@@ -62,16 +64,6 @@ class World(NamedTuple):
     """[triangles, 3] of vertices, counted from the mesh's first."""
     smooth: Any
     """[vertices, 3] normals, zero where the mesh is faceted."""
-
-
-def linear(colour: Any) -> Any:
-    """sRGB 0–1 to linear light (IEC 61966-2-1).
-
-    >>> round(float(linear(0.5)), 4)
-    0.214
-    """
-    c = np.asarray(colour, float)
-    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
 
 
 def make_world(scene: SceneSpec, trajectory: Trajectory) -> World:
@@ -184,7 +176,7 @@ class _Meshes:
         )  # fmt: skip
         links = tree.links.copy()
         links[:, 1] += self.faces
-        normals = _normals(vertices, faces) if smooth else np.zeros_like(vertices)
+        normals = vertex_normals(vertices, faces) if smooth else np.zeros_like(vertices)
         self.parts.append(
             (
                 boxes.reshape(-1, 6), np.tile(links, (len(boxes), 1)), vertices.reshape(-1, 3),
@@ -206,14 +198,3 @@ class _Meshes:
             for k, e in enumerate(empty)
         ]
         return self.table, *joined
-
-
-def _normals(vertices: Any, faces: Any) -> Any:
-    """Of each vertex, the mean of its triangles' by their areas."""
-    a, b, c = (vertices[:, faces[:, k]] for k in range(3))
-    normals, flat = np.zeros_like(vertices), np.cross(b - a, c - a)
-    for k in range(3):
-        for t in range(len(vertices)):
-            np.add.at(normals[t], faces[:, k], flat[t])
-    length = np.linalg.norm(normals, axis=-1, keepdims=True)
-    return normals / np.maximum(length, 1e-12)

@@ -13,7 +13,13 @@ import numpy as np
 from jaxtyping import Float
 
 from clay4d.physics_baseline.engines.trajectory import Contact, Trajectory
-from clay4d.physics_baseline.sound.synthesis import RATE, Instrument, add_tones, in_body_axes
+from clay4d.physics_baseline.sound.synthesis import (
+    RATE,
+    Instrument,
+    add_tones,
+    in_body_axes,
+    touching,
+)
 from clay4d.physics_baseline.sound.timbres import timbre_of
 from clay4d.physics_baseline.spec import SceneSpec
 
@@ -35,8 +41,7 @@ def add_rubbing(
     number: int,
 ) -> None:
     """Add the noise of one long touch; `number` and the scene's seed draw it."""
-    known = [instruments.get(n) for n in contact.bodies]
-    free = [k for k in known if k is not None and k.body.motion != "fixed"]
+    known, free = touching(contact, instruments)
     if not free:
         return
     slip, roll = surface_speeds(trajectory, contact, instruments)

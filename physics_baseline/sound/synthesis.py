@@ -122,7 +122,7 @@ def synthesize(
     out = np.zeros(round((trajectory.times[-1] + 1 / scene.fps) * RATE))
     instruments = {b.name: Instrument(b) for b in scene.bodies if b.kind not in SOFT_KINDS}
     for number, contact in enumerate(trajectory.contacts):
-        known = [instruments.get(n) for n in contact.bodies]
+        known, _ = touching(contact, instruments)
         if any(k is None and n != "floor" for k, n in zip(known, contact.bodies)):
             continue  # Cloth and soft bodies: their blows last too long to be heard.
         place = np.array(contact.position)
@@ -134,6 +134,14 @@ def synthesize(
     return out
 
 
+def touching(
+    contact: Contact, instruments: dict[str, Instrument]
+) -> tuple[list[Instrument | None], list[Instrument]]:
+    """The two bodies of a contact, None for what has no instrument, and those of them that can move."""
+    known = [instruments.get(n) for n in contact.bodies]
+    return known, [k for k in known if k is not None and k.body.motion != "fixed"]
+
+
 def _strike(
     out: Float[np.ndarray, " S"],
     scene: SceneSpec,
@@ -143,8 +151,7 @@ def _strike(
     away: float,
 ) -> None:
     """Add one blow as both bodies give it back."""
-    known = [instruments.get(n) for n in contact.bodies]
-    free = [k for k in known if k is not None and k.body.motion != "fixed"]
+    known, free = touching(contact, instruments)
     if contact.speed < SLOWEST or not free:
         return
     mass = 1 / sum(1 / k.mass for k in free)

@@ -111,13 +111,6 @@ class GltfFile:
         self._size += len(padded)
         return self.add("bufferViews", fields | ({} if target is None else {"target": target}))
 
-    def image(self, png: bytes) -> int:
-        """A picture in PNG; equal ones are held once."""
-        if png not in self._seen:
-            image = {"bufferView": self.view(png), "mimeType": "image/png"}
-            self._seen[png] = self.add("images", image)
-        return self._seen[png]
-
     def channel(
         self, animation: dict[str, Any], node: int, path: str, times: Any, values: Any
     ) -> None:

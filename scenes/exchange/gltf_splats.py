@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from clay4d.scenes.colours import linear
 from clay4d.scenes.exchange.gltf_file import VERTICES, Z_UP, GltfFile
 from clay4d.scenes.exchange.parts import Part, check_times, rigid_parts
 from clay4d.scenes.gaussians import C0, Gaussians
@@ -99,7 +100,7 @@ def splat_primitive(file: GltfFile, gaussians: Gaussians) -> dict[str, Any] | No
     opacities = values["opacities"].clip(0, 1)
     plain = (values["sh"][:, 0] * C0 + 0.5).clip(0, 1)
     # Bytes, for points only need to look alike; the standard wants linear light here.
-    shade = np.concatenate([_linear(plain), opacities[:, None]], 1)
+    shade = np.concatenate([linear(plain), opacities[:, None]], 1)
     colours = np.rint(255 * shade).astype(np.uint8)
     colour = file.accessor(colours, target=VERTICES)
     file.json["accessors"][colour]["normalized"] = True
@@ -122,8 +123,3 @@ def splat_primitive(file: GltfFile, gaussians: Gaussians) -> dict[str, Any] | No
         "sortingMethod": "cameraDistance",
     }  # fmt: skip
     return {"attributes": attributes, "mode": 0, "extensions": {NAME: extension}}
-
-
-def _linear(colour: Any) -> Any:
-    """sRGB 0–1 to linear light (IEC 61966-2-1)."""
-    return np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)

@@ -21,6 +21,33 @@ OVERLAP = 0.6
 """Width of a span, in gaps between moments: halfway between two, each still has 0.7 of its presence."""
 
 
+def spread_moments(count: int) -> Float[Tensor, " N"]:
+    """Moments spread evenly over 0 to 1 by the golden ratio, whatever their number.
+
+    >>> [round(x, 2) for x in spread_moments(3).tolist()]
+    [0.0, 0.62, 0.24]
+    """
+    return (torch.arange(count) * 0.6180339887) % 1.0
+
+
+def known_at(rows: dict[str, Tensor], times: Float[Tensor, " N"]) -> dict[str, Tensor]:
+    """The rows with moments and spans of points known at `times` (0 to 1) only; where NaN, they stand still.
+
+    Spans are such that points of one moment fade as those of the next appear.
+
+    >>> known_at({}, torch.tensor([0.5, float("nan")]))["moves"].tolist()
+    [1, 0]
+    """
+    moves = ~times.isnan()
+    rows["moves"] = moves.to(torch.uint8)
+    moments = times[moves].unique()
+    if "moment" in rows and len(moments):
+        rows["moment"][moves] = times[moves]
+        gap = 1.0 / max(len(moments) - 1, 1)
+        rows["span"][moves] = math.log(OVERLAP * gap)
+    return rows
+
+
 class Polynomial:
     """Motion by per-Gaussian coefficients.
 
@@ -53,7 +80,7 @@ class Polynomial:
             "spin": means.new_zeros(n, 4),
         }
         if self.temporal_opacity:
-            rows["moment"] = (torch.arange(n) * 0.6180339887) % 1.0
+            rows["moment"] = spread_moments(n)
             # Wide enough that presence stays above 0.96 from one end to the other.
             rows["span"] = means.new_full((n,), math.log(4.0))
         return rows
@@ -67,15 +94,7 @@ class Polynomial:
         >>> rows["moves"].tolist()
         [1, 0]
         """
-        rows = self.rows(means)
-        moves = ~times.isnan()
-        rows["moves"] = moves.to(torch.uint8)
-        moments = times[moves].unique()
-        if self.temporal_opacity and len(moments):
-            rows["moment"][moves] = times[moves]
-            gap = 1.0 / max(len(moments) - 1, 1)
-            rows["span"][moves] = math.log(OVERLAP * gap)
-        return rows
+        return known_at(self.rows(means), times)
 
     def tensors(self) -> dict[str, Tensor]:
         """Nothing shared."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from clay4d.scenes.motion.base import Moved, Raw
 from clay4d.scenes.motion.conditioning import Condition
-from clay4d.scenes.motion.polynomial import OVERLAP
+from clay4d.scenes.motion.polynomial import known_at, spread_moments
 
 
 class SpaceTime:
@@ -58,7 +58,7 @@ class SpaceTime:
         lean[:, 0] = 1
         return {
             "lean": lean,
-            "moment": (torch.arange(n) * 0.6180339887) % 1.0,
+            "moment": spread_moments(n),
             "span": means.new_full((n,), math.log(self.span)),
         }
 
@@ -69,14 +69,7 @@ class SpaceTime:
         >>> rows["moves"].tolist()
         [1, 0]
         """
-        rows = self.rows(means)
-        moves = ~times.isnan()
-        rows["moves"] = moves.to(torch.uint8)
-        moments = times[moves].unique()
-        if len(moments):
-            rows["moment"][moves] = times[moves]
-            rows["span"][moves] = math.log(OVERLAP / max(len(moments) - 1, 1))
-        return rows
+        return known_at(self.rows(means), times)
 
     def tensors(self) -> dict[str, Tensor]:
         """Nothing shared."""
