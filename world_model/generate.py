@@ -22,10 +22,12 @@ from clay4d.scenes.splat_scene import SplatScene
 from clay4d.scenes.store import save_scene, write_tensors
 from clay4d.world_model.context import Context, read_context
 from clay4d.world_model.decoders.scene import scene_from_slots
+from clay4d.world_model.judge import touch_script
 from clay4d.world_model.model import Thinking, WorldModel
 from clay4d.world_model.model.world_model import FPS
 from clay4d.world_model.prompts import check_prompt
 from clay4d.world_model.reasoners import MOST_THOUGHTS
+from clay4d.world_model.script import things_of
 from clay4d.world_model.slots import Slots
 
 FRAMES = 24
@@ -156,6 +158,11 @@ def _write(
     )
     Image.fromarray(sheet).save(target / "sheet.png")
     write_thoughts(target / "thoughts.safetensors", made.thinking, model)
+    events = touch_script(
+        model.decoder, made.slots, things_of(asked["prompt"], int(made.slots.present.sum()))
+    )
+    script = "".join(f"{event.line}\n" for event in events)
+    (target / "script.txt").write_text(script, encoding="utf-8")
     config = {"generated": asked, "data": str(target / "views")}
     (target / "config.yaml").write_text(
         yaml.safe_dump(config, allow_unicode=True), encoding="utf-8"

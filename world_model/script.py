@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
+from clay4d.physics_baseline.planner.vocabulary import PALETTE
 from clay4d.world_model.reasoners.events import EventSizes
 from clay4d.world_model.worlds import WorldEvent
+from clay4d.world_model.worlds.things import FIXTURES, SHAPES
 
 NOTHING = (0, 0, 0, 0)
 """The event that says that nothing more happens."""
@@ -85,6 +87,21 @@ class EventCodec:
         named = [words[k - 1] if 0 < k <= len(words) else "something" for k in things]
         time = start + (moment + 0.5) / self.moments * (end - start)
         return WorldEvent(round(time, 2), self.templates[template - 1].format(*named))
+
+
+def things_of(prompt: str, count: int) -> list[str]:
+    """What a prompt calls its first `count` things, in the order in which it names them.
+
+    >>> things_of("A small red ball falls onto a wall. The red ball is tiny.", 3)
+    ['the red ball', 'the wall', 'thing 3']
+    """
+    colours = "|".join(re.escape(c) for c in PALETTE)
+    shapes = "|".join((*SHAPES, *FIXTURES))
+    named: dict[str, None] = {}
+    for colour, shape in re.findall(rf"\b(?:({colours})(?: \w+)? )?({shapes})\b", prompt.lower()):
+        named[f"the {colour} {shape}" if colour else f"the {shape}"] = None
+    said = list(named)[:count]
+    return said + [f"thing {k + 1}" for k in range(len(said), count)]
 
 
 def mention_order(prompt: str, objects: Sequence[tuple[str, str]]) -> list[int]:

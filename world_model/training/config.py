@@ -69,6 +69,16 @@ class SegmentConfig:
 
 
 @dataclass(frozen=True)
+class JudgeConfig:
+    """What reads shape and colour off pictures, to score generated scenes."""
+
+    steps: int = 3000
+    batch: int = 8
+    """Moments a step."""
+    lr: float = 2e-3
+
+
+@dataclass(frozen=True)
 class TuneConfig:
     """The whole model through the pixels, from the reasoner that did best."""
 
@@ -97,6 +107,7 @@ class WorldModelConfig:
     decoder: DecoderSize = field(default_factory=DecoderSize)
     perception: PerceptionConfig = field(default_factory=PerceptionConfig)
     segment: SegmentConfig = field(default_factory=SegmentConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
     reasoning: ReasoningConfig = field(default_factory=ReasoningConfig)
     tune: TuneConfig = field(default_factory=TuneConfig)
     fields: FieldConfig = field(default_factory=FieldConfig)
@@ -108,7 +119,8 @@ class WorldModelConfig:
     def __post_init__(self) -> None:
         for name, value in (
             ("perception.steps", self.perception.steps), ("reasoning.steps", self.reasoning.steps),
-            ("tune.steps", self.tune.steps), ("segment.steps", self.segment.steps), ("fields.steps", self.fields.steps), ("seed", self.seed),
+            ("tune.steps", self.tune.steps), ("segment.steps", self.segment.steps), ("fields.steps", self.fields.steps),
+            ("judge.steps", self.judge.steps), ("seed", self.seed),
         ):  # fmt: skip
             if value < 0:
                 raise ValueError(f"{name} got {value}; expected 0 or more.")
@@ -116,7 +128,8 @@ class WorldModelConfig:
             ("perception.batch", self.perception.batch), ("perception.frames", self.perception.frames),
             ("perception.drawn", self.perception.drawn), ("reasoning.batch", self.reasoning.batch),
             ("reasoning.segment", self.reasoning.segment), ("reasoning.modes", self.reasoning.modes),
-            ("tune.batch", self.tune.batch), ("segment.batch", self.segment.batch), ("fields.batch", self.fields.batch), ("checkpoint_every", self.checkpoint_every),
+            ("tune.batch", self.tune.batch), ("segment.batch", self.segment.batch), ("fields.batch", self.fields.batch),
+            ("judge.batch", self.judge.batch), ("checkpoint_every", self.checkpoint_every),
         ):  # fmt: skip
             if value < 1:
                 raise ValueError(f"{name} got {value}; expected at least 1.")

@@ -13,12 +13,14 @@ import torch
 from clay4d.config import load_config, save_config
 from clay4d.files import written_whole
 from clay4d.training.memory import keep_freed_memory
+from clay4d.world_model.judge import LooksJudge, prompt_scores
 from clay4d.world_model.model.text import vocabulary
 from clay4d.world_model.model.world_model import WorldModel
 from clay4d.world_model.script import EventCodec
 from clay4d.world_model.training.cache import cached_worlds
 from clay4d.world_model.training.config import WorldModelConfig
 from clay4d.world_model.training.field import FieldStage
+from clay4d.world_model.training.judge import JudgeStage
 from clay4d.world_model.training.perception import PerceptionStage
 from clay4d.world_model.training.reasoning import ReasoningStage, set_scales
 from clay4d.world_model.training.score import episodes, forecast_errors
@@ -30,6 +32,7 @@ from clay4d.world_model.worlds.store import read_index
 PERCEPTION = "perception.safetensors"
 MODEL = "model.safetensors"
 SLOTS = "slots.safetensors"
+JUDGE = "judge.safetensors"
 SCORED = ("val", "ood-speed", "ood-size", "ood-count", "ood-combination")
 COUNTS = (0, 1, 2, 3, 4, 6, 8, 12, 16)
 """Thoughts that the finished model is scored with."""
@@ -95,7 +98,10 @@ def train_world(
     run_stage(stage, out, every=config.checkpoint_every, resume=resume)
     _tune(model, worlds, out, resume=resume)
     model.save(out / MODEL, **_notes(config, data, worlds))
-    write_scores(out / "metrics.json", model, data)
+    judge = folder / JUDGE
+    write_scores(
+        out / "metrics.json", model, data, judge=LooksJudge.load(judge) if judge.is_file() else None
+    )
     return model
 
 
@@ -116,16 +122,24 @@ def new_model(config: WorldModelConfig, worlds: WorldSet) -> WorldModel:
     )
 
 
-def write_scores(path: Path, model: WorldModel, data: str | Path) -> dict[str, Any]:
-    """Errors of the model's forecasts on the splits that are not for training or for the benchmark."""
-    scores = {}
+def write_scores(
+    path: Path, model: WorldModel, data: str | Path, *, judge: LooksJudge | None = None
+) -> dict[str, Any]:
+    """Errors of forecasts on the splits that are not for training or for the benchmark; with a judge,
+    also how often scenes made from prompts alone are as they were said."""
+    scores, made = {}, {}
     model.eval()
     for split in SCORED:
         held = open_worlds(data, split=split)
         if len(held):
             given = episodes(held, model, context=model.config.reasoning.segment)
             scores[split] = forecast_errors(model, given, thoughts=COUNTS)
-    result = {"kind": model.config.reasoning.kind, "seed": model.config.seed, "forecast": scores}
+            if judge is not None:
+                made[split] = prompt_scores(model, judge, held)
+    result = {
+        "kind": model.config.reasoning.kind, "seed": model.config.seed, "forecast": scores,
+        "prompts": made,
+    }  # fmt: skip
     with written_whole(path) as place:
         place.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result
@@ -148,6 +162,11 @@ def _perceive(
     run_stage(stage, out, every=config.checkpoint_every, resume=resume)
     segment = SegmentStage(config.segment, model.segmenter, worlds, seed=config.seed)
     run_stage(segment, out, every=config.checkpoint_every, resume=resume)
+    if config.judge.steps:
+        judge = LooksJudge()
+        learns = JudgeStage(config.judge, judge, worlds, seed=config.seed)
+        run_stage(learns, out, every=config.checkpoint_every, resume=resume)
+        judge.save(out / JUDGE)
     if config.fields.steps:
         fields = FieldStage(config.fields, model, worlds, seed=config.seed)
         run_stage(fields, out, every=config.checkpoint_every, resume=resume)
