@@ -22,7 +22,7 @@ LARGEST = 2**31 - 1
 """Steps away from zero that fit in 32 bits; more, and floats are as small."""
 DECODER_MEMORY = 64 << 20
 """Bytes that the LZMA decoder may take for itself; preset 6 needs 9 MB."""
-FLOATS = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
+FLOATS: dict[str, np.dtype[Any]] = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
 DTYPES = {
     "float32": torch.float32, "int32": torch.int32, "int64": torch.int64, "uint8": torch.uint8,
 }  # fmt: skip
