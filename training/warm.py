@@ -11,6 +11,7 @@ import hashlib
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numba
@@ -29,28 +30,33 @@ FOLDERS = ("scenes", "renderers", "training")
 STEPS = 40
 
 
-def ensure_kernels() -> None:
+def ensure_kernels(
+    *, module: str = "clay4d.training.warm", folders: Sequence[str] = FOLDERS
+) -> None:
     """Fill the cache where it may lack a kernel: about a minute once, then nothing.
+
+    Args:
+        module: what is run to compile them. folders: the package's folders that kernels come from.
 
     Raises:
         RuntimeError: the kernels do not compile.
     """
-    marker = cache_folder() / f"complete-{_key()}"
+    marker = cache_folder() / f"complete-{_key(module, folders)}"
     if marker.exists():
         return
     print("compiling kernels once, about 60 s", file=sys.stderr, flush=True)
-    done = subprocess.run([sys.executable, "-m", "clay4d.training.warm"], capture_output=True)
+    done = subprocess.run([sys.executable, "-m", module], capture_output=True)
     if done.returncode:
         raise RuntimeError(f"kernels did not compile: {done.stderr.decode()[-500:]}")
     marker.parent.mkdir(parents=True, exist_ok=True)
     marker.touch()
 
 
-def _key() -> str:
+def _key(module: str, folders: Sequence[str]) -> str:
     """Changes with every source that kernels may come from, with Numba and with the machine."""
     root = Path(__file__).resolve().parents[1]
-    parts = [numba.__version__, platform.machine(), platform.processor(), str(root)]
-    for folder in FOLDERS:
+    parts = [module, numba.__version__, platform.machine(), platform.processor(), str(root)]
+    for folder in folders:
         for path in sorted((root / folder).rglob("*.py")):
             parts.append(hashlib.sha256(path.read_bytes()).hexdigest())
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]

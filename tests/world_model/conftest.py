@@ -15,6 +15,7 @@ from clay4d.world_model.encoder import EncoderSize
 from clay4d.world_model.model import WorldModel
 from clay4d.world_model.reasoners import Size
 from clay4d.world_model.training.config import (
+    BeginningsConfig,
     JudgeConfig,
     PerceptionConfig,
     ReasoningConfig,
@@ -57,6 +58,7 @@ def small_config() -> WorldModelConfig:
         perception=PerceptionConfig(steps=6, batch=2, frames=2, drawn=1),
         segment=SegmentConfig(steps=4, batch=2),
         judge=JudgeConfig(steps=4, batch=2),
+        beginnings=BeginningsConfig(steps=4, batch=3),
         reasoning=ReasoningConfig(size=Size(16, 1, 2, 32), steps=6, batch=3, modes=2),
         checkpoint_every=3,
     )

@@ -92,10 +92,10 @@ def test_rolling_down_a_ramp_starts_high_on_it() -> None:
 def test_a_crop_holds_the_thing_and_nothing_else() -> None:
     images = torch.zeros(1, 20, 30, 3)
     images[..., 2] = 1.0
-    own = torch.zeros(1, 20, 30)
+    own = torch.zeros(1, 20, 30, dtype=torch.uint8)
     own[0, 4:12, 20:28] = 1
     images[0, 4:12, 20:28] = torch.tensor([0.9, 0.5, 0.1])
-    crop = crops_of(images, own)[0]
+    crop = crops_of(images, own, 1)[0][0, 0]
     assert crop.shape == (4, SIDE, SIDE)
     # Eight pixels and one more on each side on sixteen: the outermost are dark, the middle is full.
     assert torch.allclose(crop[:, 8, 8], torch.tensor([0.9, 0.5, 0.1, 1.0]))

@@ -12,8 +12,10 @@ import torch
 from clay4d.config import from_dict, preset_folder, presets, to_dict
 from clay4d.scenes.store import read_tensors, write_tensors
 from clay4d.world_model.model import WorldModel
+from clay4d.world_model.training.beginnings import BeginningsStage, take_over
 from clay4d.world_model.training.cache import cached_worlds
 from clay4d.world_model.training.config import (
+    BeginningsConfig,
     PerceptionConfig,
     ReasoningConfig,
     TuneConfig,
@@ -66,6 +68,29 @@ def test_prompts_alone_are_learned_too(
     run = Run(reasoning(small_model, small_worlds, tmp_path, blind=1.0, steps=40, lr=3e-3))
     said = [run.step() for _ in range(40)]
     assert sum(s["birth"] for s in said[-5:]) < sum(s["birth"] for s in said[:5])
+
+
+def test_beginnings_are_learned_once_and_taken_over(
+    small_config: WorldModelConfig, small_worlds: Path, tmp_path: Path
+) -> None:
+    train = open_worlds(small_worlds, split="train")
+    config = dataclasses.replace(
+        small_config, beginnings=BeginningsConfig(steps=40, batch=4, lr=3e-3)
+    )
+    model = new_model(config, train)
+    cached = cached_worlds(train, model.encoder, tmp_path / "slots.safetensors", context=6, seed=0)
+    set_scales(model, cached)
+    run = Run(BeginningsStage(model, cached, seed=0))
+    said = [run.step() for _ in range(40)]
+    assert sum(s["loss"] for s in said[-5:]) < sum(s["loss"] for s in said[:5])
+    kind = dataclasses.replace(config.reasoning, kind="discrete")
+    other = new_model(dataclasses.replace(config, reasoning=kind, seed=1), train)
+    own = {k: v.clone() for k, v in other.dynamics.state_dict().items()}
+    take_over(other.dynamics, model.dynamics)
+    theirs = model.dynamics.state_dict()
+    for name, value in other.dynamics.state_dict().items():
+        assert torch.equal(value, theirs[name] if name in theirs else own[name]), name
+    assert any(name not in theirs for name in own)
 
 
 def test_the_curriculum_goes_from_written_to_latent(

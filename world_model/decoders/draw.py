@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -31,8 +32,8 @@ def binary_digits(values: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch 4"]:
     >>> binary_digits(torch.tensor(5)).tolist()
     [1.0, 0.0, 1.0, 0.0]
     """
-    digits = (values.long()[..., None] >> torch.arange(BITS)) & 1
-    return digits.float()
+    table = ((torch.arange(1 << BITS)[:, None] >> torch.arange(BITS)) & 1).float()
+    return F.embedding(values.int(), table)
 
 
 def draw(

@@ -16,7 +16,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from clay4d.scenes.quaternions import normalise
-from clay4d.world_model.encoder.measure import STATS, Measured, measure
+from clay4d.world_model.encoder.crops import CHANNELS, SIDE, cut_out
+from clay4d.world_model.encoder.measure import STATS, Measured, covers, measure
 from clay4d.world_model.encoder.rays import camera_centres, meeting_point, pixel_rays, plucker
 from clay4d.world_model.slots import PosedFrames, Slots, fill_unseen
 
@@ -24,6 +25,8 @@ PATCH = 8
 """Pixels along the side of a patch."""
 GEOMETRY = 8
 """Numbers that say where a camera is and which ray an object lies on."""
+ARROWS = 16
+"""Directions that each picture gives for each object, in the frame of the ray to it."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,20 @@ class Encoder(nn.Module):
         self.embed = nn.Conv2d(3, wide, PATCH, stride=PATCH)
         self.lines = nn.Linear(6, wide)
         self.mix = nn.ModuleList(nn.Conv2d(wide, wide, 3, padding=1) for _ in range(2))
+        self.cut = nn.Sequential(
+            nn.Conv2d(CHANNELS, wide // 2, 4, stride=2, padding=1), nn.GELU(),
+            nn.Conv2d(wide // 2, wide, 3, stride=2, padding=1), nn.GELU(),
+            nn.Flatten(), nn.Linear(wide * (SIDE // 4) ** 2, wide),
+        )  # fmt: skip
         self.view = nn.Sequential(
-            nn.Linear(wide + STATS + GEOMETRY, wide), nn.GELU(), nn.Linear(wide, wide)
+            nn.Linear(2 * wide + STATS + GEOMETRY, wide), nn.GELU(), nn.Linear(wide, wide)
         )
+        self.arrows = nn.Linear(wide, 3 * ARROWS)
         self.geometry = nn.Sequential(nn.Linear(2 * wide, wide), nn.GELU(), nn.Linear(wide, 5))
-        self.turn = nn.Sequential(nn.Linear(2 * wide, wide), nn.GELU(), nn.Linear(wide, 4))
+        self.turn = nn.Sequential(
+            nn.Linear(2 * wide + 3 * ARROWS, 2 * wide), nn.GELU(),
+            nn.Linear(2 * wide, 2 * wide), nn.GELU(), nn.Linear(2 * wide, 4),
+        )  # fmt: skip
         self.look = nn.Sequential(nn.Linear(wide, wide), nn.GELU(), nn.Linear(wide, size.looks))
         self.ground = nn.Sequential(
             nn.Linear(wide + 3, wide), nn.GELU(), nn.Linear(wide, size.stage)
@@ -82,7 +94,8 @@ class Encoder(nn.Module):
         seen = _surely_seen(measured, frames)
         over = objects[:, None].expand_as(moments)
         positions = self._positions(frames, measured, views, objects)
-        turned = self.turn(torch.cat([moments, over], -1))
+        arrows = _mean(self._arrows(frames, measured, views), weight, 2)
+        turned = self.turn(torch.cat([moments, over, arrows], -1))
         quats = normalise(turned + torch.tensor([1.0, 0, 0, 0]))
         looks = self.look(objects)
         size = self._log_radius(frames, measured, positions)
@@ -117,15 +130,27 @@ class Encoder(nn.Module):
         self, frames: PosedFrames, measured: Measured, features: Float[Tensor, "N T C F h w"]
     ) -> Float[Tensor, "N T C B F"]:
         """What each picture says of each object: features under its mask, and its measurements."""
-        index = torch.arange(1, self.size.objects + 1, dtype=torch.uint8)
-        member = (frames.masks[:, :, :, None] == index[:, None, None]).float()
-        cover = F.avg_pool2d(member.flatten(0, 2), PATCH).unflatten(0, frames.masks.shape[:3])
-        cover = cover.flatten(-2)
+        cover = covers(frames.masks, objects=self.size.objects, patch=PATCH)[..., 1:, :]
         pooled = cover @ features.flatten(-2).transpose(-1, -2)
         pooled = pooled / cover.sum(-1, keepdim=True).clamp_min(1e-6)
-        told = [pooled, measured.stats, _geometry(frames, measured)]
+        cut = cut_out(frames, objects=self.size.objects).pixels
+        near = cut.new_zeros(*cut.shape[:4], self.size.features)
+        near[measured.visible] = self.cut(cut[measured.visible])
+        told = [pooled, near, measured.stats, _geometry(frames, measured)]
         out: Tensor = self.view(torch.cat(told, -1))
         return out * measured.visible[..., None]
+
+    def _arrows(
+        self, frames: PosedFrames, measured: Measured, views: Float[Tensor, "N T C B F"]
+    ) -> Float[Tensor, "N T C B A"]:
+        """Directions in the world that each picture gives: how an object is turned, whoever sees it."""
+        along = pixel_rays(measured.centroids, frames.viewmats, frames.Ks)
+        right = frames.viewmats[..., None, 0, :3].expand(along.shape)
+        down = F.normalize(torch.linalg.cross(along, right, dim=-1), dim=-1)
+        axes = torch.stack([torch.linalg.cross(down, along, dim=-1), down, along], -1)
+        local = self.arrows(views).unflatten(-1, (3, ARROWS))
+        out: Tensor = (axes @ local).flatten(-2)
+        return out
 
     def _positions(
         self,
@@ -166,12 +191,12 @@ class Encoder(nn.Module):
     def _stage(
         self, frames: PosedFrames, features: Float[Tensor, "N T C F h w"]
     ) -> Float[Tensor, "N S"]:
-        bare = (frames.masks == 0).float() * frames.given[..., None, None]
-        cover = F.avg_pool2d(bare.flatten(0, 2), PATCH).unflatten(0, bare.shape[:3])
-        pooled = (features * cover[:, :, :, None]).sum((1, 2, 4, 5))
+        cover = covers(frames.masks, objects=0, patch=PATCH) * frames.given[..., None, None]
+        pooled = (cover @ features.flatten(-2).transpose(-1, -2)).sum((1, 2, 3))
         pooled = pooled / cover.sum((1, 2, 3, 4)).clamp_min(1e-6)[:, None]
-        colour = (frames.images * bare[..., None]).sum((1, 2, 3, 4))
-        colour = colour / bare.sum((1, 2, 3, 4)).clamp_min(1)[:, None]
+        bare = ((frames.masks == 0) & frames.given[..., None, None]).float()
+        colour = bare.flatten(1)[:, None] @ frames.images.flatten(1, -2)
+        colour = colour[:, 0] / bare.flatten(1).sum(1).clamp_min(1)[:, None]
         out: Tensor = self.ground(torch.cat([pooled, colour], -1))
         return out
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from clay4d.jit import kernel
@@ -59,6 +59,36 @@ def measure(frames: PosedFrames, *, objects: int) -> Measured:
         -1,
     )  # fmt: skip
     return Measured(visible, mean, radii, colour * share, stats)
+
+
+def covers(
+    masks: UInt8[Tensor, "N T C H W"], *, objects: int, patch: int
+) -> Float[Tensor, "N T C B+1 h*w"]:
+    """The share of each square patch that is no object, and that each of the objects 1 to B is.
+
+    >>> masks = torch.zeros(1, 1, 1, 4, 4, dtype=torch.uint8); masks[..., :2, :1] = 1
+    >>> covers(masks, objects=1, patch=2)[0, 0, 0, 1].tolist()
+    [0.5, 0.0, 0.0, 0.0]
+    """
+    counted = count_patches(masks.flatten(0, 2).numpy(), objects, patch)
+    shares: Tensor = torch.from_numpy(counted).unflatten(0, masks.shape[:3])
+    return shares
+
+
+@kernel
+def count_patches(masks, objects, patch):  # type: ignore[no-untyped-def]
+    """Shares of patches [P,B+1,h·w]; a picture's rest beyond whole patches does not count."""
+    pictures, height, width = masks.shape
+    rows, columns = height // patch, width // patch
+    out = np.zeros((pictures, objects + 1, rows * columns), np.float32)
+    one = np.float32(1) / (patch * patch)
+    for p in numba.prange(pictures):
+        for row in range(rows * patch):
+            for column in range(columns * patch):
+                k = masks[p, row, column]
+                if k <= objects:
+                    out[p, k, (row // patch) * columns + column // patch] += one
+    return out
 
 
 @kernel

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from clay4d.physics_baseline.planner.vocabulary import PALETTE
 from clay4d.scenes.store import read_tensors, write_tensors
+from clay4d.world_model.encoder.crops import SIDE, cut_crops
 from clay4d.world_model.worlds.things import FIXTURES, SHAPES
 
 NAMES: dict[str, tuple[str, ...]] = {
@@ -23,8 +24,6 @@ NAMES: dict[str, tuple[str, ...]] = {
 }
 """What can be said of an object; colours are those of things that move."""
 FORMAT = "clay4d-judge-1"
-SIDE = 16
-"""Pixels of a crop's side."""
 LEAST = 12
 """Pixels of a mask below which a picture says nothing."""
 
@@ -84,13 +83,12 @@ class LooksJudge(nn.Module):
     ) -> list[dict[str, str] | None]:
         """What each of the objects 1 to `count` looks like over all pictures; None if never seen."""
         said: list[dict[str, str] | None] = []
-        for k in range(1, count + 1):
-            own = masks == k
-            seen = own.flatten(1).sum(1) >= LEAST
-            if not seen.any():
+        crops, well = crops_of(images, masks, count)
+        for k in range(count):
+            if not well[:, k].any():
                 said.append(None)
                 continue
-            logits = self(crops_of(images[seen], own[seen]))
+            logits = self(crops[well[:, k], k])
             said.append(
                 {n: NAMES[n][int(F.log_softmax(x, -1).sum(0).argmax())] for n, x in logits.items()}
             )
@@ -98,40 +96,17 @@ class LooksJudge(nn.Module):
 
 
 def crops_of(
-    images: Float[Tensor, "P H W 3"], own: Float[Tensor, "P H W"] | Tensor
-) -> Float[Tensor, "P 4 S S"]:
-    """Square crops around masks, a pixel wider, with all else dark, and the masks as fourth channel.
+    images: Float[Tensor, "P H W 3"], masks: UInt8[Tensor, "P H W"], count: int
+) -> tuple[Float[Tensor, "P B 4 S S"], Bool[Tensor, "P B"]]:
+    """Square crops around the objects 1 to `count`, a pixel wider, with all else dark, and the masks as
+    fourth channel; and whether each is seen well enough.
 
-    >>> own = torch.zeros(1, 32, 32); own[:, 8:16, 8:16] = 1
-    >>> crops_of(torch.ones(1, 32, 32, 3), own)[0, 0].mean() > 0.5
-    tensor(True)
+    >>> masks = torch.zeros(1, 32, 32, dtype=torch.uint8); masks[:, 8:16, 8:16] = 1
+    >>> crops, seen = crops_of(torch.ones(1, 32, 32, 3), masks, 2)
+    >>> bool(crops[0, 0, 0].mean() > 0.5), seen.tolist()
+    (True, [[True, False]])
     """
-    member = own.float()
-    height, width = member.shape[1:]
-    rows, columns = member.amax(2), member.amax(1)
-    y0, y1 = _ends(rows)
-    x0, x1 = _ends(columns)
-    half = 0.5 * torch.maximum(y1 - y0, x1 - x0) + 1
-    line = (torch.arange(SIDE) + 0.5) / SIDE * 2 - 1
-    x = ((x0 + x1) / 2)[:, None] + half[:, None] * line
-    y = ((y0 + y1) / 2)[:, None] + half[:, None] * line
-    grid = torch.stack(
-        [
-            (x / width * 2 - 1)[:, None].expand(-1, SIDE, -1),
-            (y / height * 2 - 1)[:, :, None].expand(-1, -1, SIDE),
-        ],
-        -1,
-    )
-    shown = torch.cat([images.permute(0, 3, 1, 2) * member[:, None], member[:, None]], 1)
-    cut: Tensor = F.grid_sample(shown, grid, align_corners=False)
-    return cut
-
-
-def _ends(line: Float[Tensor, "P L"]) -> tuple[Tensor, Tensor]:
-    """First pixel that is set, and the one after the last."""
-    count = line.shape[1]
-    place = torch.arange(count)
-    some = line > 0
-    first = torch.where(some, place, count).amin(1)
-    last = torch.where(some, place, -1).amax(1) + 1
-    return first.float(), last.float()
+    pixels, _ = cut_crops(masks.numpy(), images.contiguous().numpy(), count, SIDE)
+    index = torch.arange(1, count + 1, dtype=torch.uint8)
+    area = (masks[:, None] == index[:, None, None]).sum((2, 3))
+    return torch.from_numpy(pixels)[:, :, :4], area >= LEAST

@@ -28,8 +28,21 @@ class PerceptionConfig:
     """Share of the steps in which centroids are the main thing, before pictures count in full."""
     mask_weight: float = 0.1
     centroid_weight: float = 3.0
+    crop_weight: float = 0.3
+    """Of single objects' crops, drawn in the rotation that fits best."""
+    turn_weight: float = 0.3
+    """Of the pull towards that rotation."""
     supervision: Literal["pixels", "states"] = "pixels"
     """States: the labelled twin that also sees the simulator's poses, an upper bound."""
+
+
+@dataclass(frozen=True)
+class BeginningsConfig:
+    """Prompts alone → how scenes begin: what all reasoners start from."""
+
+    steps: int = 1500
+    batch: int = 64
+    lr: float = 1e-3
 
 
 @dataclass(frozen=True)
@@ -110,6 +123,7 @@ class WorldModelConfig:
     perception: PerceptionConfig = field(default_factory=PerceptionConfig)
     segment: SegmentConfig = field(default_factory=SegmentConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
+    beginnings: BeginningsConfig = field(default_factory=BeginningsConfig)
     reasoning: ReasoningConfig = field(default_factory=ReasoningConfig)
     tune: TuneConfig = field(default_factory=TuneConfig)
     fields: FieldConfig = field(default_factory=FieldConfig)
@@ -122,7 +136,7 @@ class WorldModelConfig:
         for name, value in (
             ("perception.steps", self.perception.steps), ("reasoning.steps", self.reasoning.steps),
             ("tune.steps", self.tune.steps), ("segment.steps", self.segment.steps), ("fields.steps", self.fields.steps),
-            ("judge.steps", self.judge.steps), ("seed", self.seed),
+            ("judge.steps", self.judge.steps), ("beginnings.steps", self.beginnings.steps), ("seed", self.seed),
         ):  # fmt: skip
             if value < 0:
                 raise ValueError(f"{name} got {value}; expected 0 or more.")
@@ -131,7 +145,7 @@ class WorldModelConfig:
             ("perception.drawn", self.perception.drawn), ("reasoning.batch", self.reasoning.batch),
             ("reasoning.segment", self.reasoning.segment), ("reasoning.modes", self.reasoning.modes),
             ("tune.batch", self.tune.batch), ("segment.batch", self.segment.batch), ("fields.batch", self.fields.batch),
-            ("judge.batch", self.judge.batch), ("checkpoint_every", self.checkpoint_every),
+            ("judge.batch", self.judge.batch), ("beginnings.batch", self.beginnings.batch), ("checkpoint_every", self.checkpoint_every),
         ):  # fmt: skip
             if value < 1:
                 raise ValueError(f"{name} got {value}; expected at least 1.")

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clay4d.world_model.judge.looks import LEAST, NAMES, LooksJudge, crops_of
+from clay4d.world_model.judge.looks import NAMES, LooksJudge, crops_of
 from clay4d.world_model.training.config import JudgeConfig
 from clay4d.world_model.training.stage import generator
 from clay4d.world_model.worlds import WorldSet
@@ -41,12 +41,10 @@ class JudgeStage:
             images = torch.from_numpy(world.images[0]).float() / 255
             if float(torch.rand(1, generator=draws)) < 0.5:
                 images = _blurred(images, float(torch.rand(1, generator=draws)))
-            masks = torch.from_numpy(world.masks[0])
+            cut, seen = crops_of(images, torch.from_numpy(world.masks[0]), len(world.objects))
             for k, thing in enumerate(world.objects):
-                own = masks == k + 1
-                seen = own.flatten(1).sum(1) >= LEAST
-                crops.append(crops_of(images[seen], own[seen]))
-                count = int(seen.sum())
+                crops.append(cut[seen[:, k], k])
+                count = int(seen[:, k].sum())
                 shapes += [NAMES["shape"].index(thing.shape)] * count
                 moves = thing.role == "mover"
                 colours += [NAMES["colour"].index(thing.colour) if moves else -1] * count

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 from clay4d.world_model.decoders import GaussianDecoder, draw
 from clay4d.world_model.encoder import Encoder
+from clay4d.world_model.encoder.crops import cut_out
 from clay4d.world_model.encoder.measure import measure
 from clay4d.world_model.slots import PosedFrames
 from clay4d.world_model.training.config import PerceptionConfig
 from clay4d.world_model.training.losses import pixel_losses, state_loss
 from clay4d.world_model.training.stage import generator
+from clay4d.world_model.training.turns import try_turns
 from clay4d.world_model.worlds import WorldBatch, WorldSet, stack_worlds
 
 PLACE = 1
@@ -49,21 +51,27 @@ class PerceptionStage:
         chosen = torch.randperm(frames.times.shape[1], generator=draws)[: config.drawn].tolist()
         truth = PosedFrames(**{k: v[:, chosen] for k, v in vars(frames).items()})
         height, width = truth.masks.shape[-2:]
-        drawn = draw(
-            self.decoder, slots.at(chosen), truth.viewmats, truth.Ks, width=width, height=height
+        objects = self.encoder.size.objects
+        turned = try_turns(
+            self.decoder, slots.at(chosen), truth, cut_out(truth, objects=objects), draws
         )
-        measured = measure(truth, objects=self.encoder.size.objects)
-        parts = pixel_losses(drawn, slots.at(chosen), truth, measured)
+        drawn = draw(
+            self.decoder, turned.slots, truth.viewmats, truth.Ks, width=width, height=height
+        )
+        measured = measure(truth, objects=objects)
+        parts = pixel_losses(drawn, turned.slots, truth, measured)
         early = step < config.geometry * config.steps
         total = parts.total(
             mask=config.mask_weight, centroid=(10 if early else 1) * config.centroid_weight
         )
+        total = total + config.crop_weight * turned.crops + config.turn_weight * turned.turn
         if config.supervision == "states":
             total = total + state_loss(slots, batch.positions, batch.quats)
         mse = (drawn.images.detach() - truth.images).square().mean()
         return {
             "loss": total, "image": parts.image.detach(), "mask": parts.mask.detach(),
             "centroid": parts.centroid.detach(), "psnr": -10 * mse.log10(),
+            "crops": turned.crops.detach(), "better": turned.share,
         }  # fmt: skip
 
     def _batch(self, step: int, draws: torch.Generator) -> tuple[WorldBatch, PosedFrames]:

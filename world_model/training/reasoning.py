@@ -83,7 +83,7 @@ class ReasoningStage:
         mind = dynamics.begin(lesson.prompts, None if lesson.blind else lesson.whole.stage)
         if lesson.blind:
             mind, written = self._think(mind, lesson, 0)
-            birth, parts = self._birth(mind, lesson, step)
+            birth, parts = self.birth(mind, lesson, step)
             total, said = total + birth, said | parts
         segment = lesson.context
         mind = dynamics.read(mind, segment, lesson.looks, lesson.present, 0)
@@ -117,7 +117,6 @@ class ReasoningStage:
     def lesson(self, step: int) -> Lesson:
         """The batch of a step; all of it depends on seed and step alone."""
         config, draws = self.config, generator(self.seed, PLACE, step)
-        count = len(self.cached)
         which = [self._index(k) for k in range(step * config.batch, (step + 1) * config.batch)]
         blind = float(torch.rand(1, generator=draws)) < config.blind
         low, high = config.thoughts
@@ -149,7 +148,6 @@ class ReasoningStage:
         known = early.seen & early.present[:, None]
         known[:, : config.segment - shown] = False
         context = Segment(early.positions, early.quats, known)
-        assert count > 0
         return Lesson(
             prompts, whole, _hold(context, config.segment - shown), early.looks, early.present,
             order, which, blind, thoughts, latent,
@@ -188,7 +186,8 @@ class ReasoningStage:
         first = lesson.thoughts - thoughts.logits[0].shape[1]
         return mind, event_loss(thoughts.logits, written[:, first:])
 
-    def _birth(self, mind: Mind, lesson: Lesson, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def birth(self, mind: Mind, lesson: Lesson, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of what a prompt says of a scene's beginning, and its parts."""
         dynamics, whole = self.model.dynamics, lesson.whole.at(slice(0, self.config.segment))
         present = whole.present
         said = dynamics.announce(mind, present.shape[1])

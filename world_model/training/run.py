@@ -17,7 +17,8 @@ from clay4d.world_model.judge import LooksJudge, prompt_scores
 from clay4d.world_model.model.text import vocabulary
 from clay4d.world_model.model.world_model import WorldModel
 from clay4d.world_model.script import EventCodec
-from clay4d.world_model.training.cache import cached_worlds
+from clay4d.world_model.training.beginnings import BeginningsStage, take_over
+from clay4d.world_model.training.cache import CachedWorlds, cached_worlds
 from clay4d.world_model.training.config import WorldModelConfig
 from clay4d.world_model.training.field import FieldStage
 from clay4d.world_model.training.judge import JudgeStage
@@ -26,10 +27,12 @@ from clay4d.world_model.training.reasoning import ReasoningStage, set_scales
 from clay4d.world_model.training.score import episodes, forecast_errors
 from clay4d.world_model.training.segment import SegmentStage
 from clay4d.world_model.training.stage import run_stage
+from clay4d.world_model.training.warm import ensure_world_kernels
 from clay4d.world_model.worlds import WorldEvent, WorldSet, open_worlds
 from clay4d.world_model.worlds.store import read_index
 
 PERCEPTION = "perception.safetensors"
+BEGINNINGS = "beginnings.safetensors"
 MODEL = "model.safetensors"
 SLOTS = "slots.safetensors"
 JUDGE = "judge.safetensors"
@@ -66,6 +69,7 @@ def train_world(
     out = Path(out)
     torch.set_num_threads(1)  # torch's sums depend on its threads
     keep_freed_memory()
+    ensure_world_kernels()
     resume = resume and (out / "config.yaml").is_file()
     if resume:
         beside = ("data", "perception_run")
@@ -83,6 +87,7 @@ def train_world(
             encoder=shared.config.encoder,
             decoder=shared.config.decoder,
             fields=shared.config.fields,
+            beginnings=shared.config.beginnings,
         )
     if not resume:
         where = None if perception is None else str(perception)
@@ -94,6 +99,7 @@ def train_world(
         worlds, model.encoder, folder / SLOTS, context=config.reasoning.segment, seed=0
     )
     set_scales(model, cached)
+    _begin(model, cached, out, shared=folder, resume=resume)
     stage = ReasoningStage(config.reasoning, model, cached, seed=config.seed)
     run_stage(stage, out, every=config.checkpoint_every, resume=resume)
     _tune(model, worlds, out, resume=resume)
@@ -171,6 +177,18 @@ def _perceive(
         fields = FieldStage(config.fields, model, worlds, seed=config.seed)
         run_stage(fields, out, every=config.checkpoint_every, resume=resume)
     model.save(out / PERCEPTION, stage="perception")
+
+
+def _begin(
+    model: WorldModel, cached: CachedWorlds, out: Path, *, shared: Path, resume: bool
+) -> None:
+    """Give the model its first words: those of the run that perception is from, or newly learned ones."""
+    if shared != out and (shared / BEGINNINGS).is_file():
+        take_over(model.dynamics, WorldModel.load(shared / BEGINNINGS).dynamics)
+        return
+    stage = BeginningsStage(model, cached, seed=model.config.seed)
+    run_stage(stage, out, every=model.config.checkpoint_every, resume=resume)
+    model.save(out / BEGINNINGS, stage="beginnings")
 
 
 def _tune(model: WorldModel, worlds: WorldSet, out: Path, *, resume: bool) -> None:
