@@ -44,7 +44,7 @@ def prompt_scores(
         slots, _ = model.imagine([w.prompt for w in chosen], thoughts=thoughts, seed=seed + start)
         for n, world in enumerate(chosen):
             rows["true"].append(_truth(judge, world))
-            rows["generated"].append(_made(model, judge, world, slots.of([n])))
+            rows["generated"].append(judge_scene(model, judge, world, slots.of([n])))
     return {"prompts": len(worlds)} | {k: _shares(v) for k, v in rows.items()}
 
 
@@ -57,7 +57,10 @@ def _truth(judge: LooksJudge, world: World) -> dict[str, float]:
     return _row(named, [s for s in said if s is not None], acts, count=True)
 
 
-def _made(model: WorldModel, judge: LooksJudge, world: World, slots: Slots) -> dict[str, float]:
+def judge_scene(
+    model: WorldModel, judge: LooksJudge, world: World, slots: Slots
+) -> dict[str, float]:
+    """What is right of one generated scene: 1 or 0 for count, looks and acts, and counts of single ones."""
     shown = slots.at(FRAMES)
     frames, (height, width) = shown.positions.shape[1], world.masks.shape[2:]
     views, Ks = (

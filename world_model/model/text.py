@@ -93,8 +93,7 @@ class TextEncoder(nn.Module):
         where = torch.zeros(len(raw), patches, length)
         for n, (text, own) in enumerate(zip(raw, owner)):
             ids[n, : len(text)] = torch.tensor(list(text), dtype=torch.int64)
-            for place, patch in enumerate(own):
-                where[n, patch, place] = 1
+            where[n, own, range(len(own))] = 1
         state = self.bytes(ids).transpose(1, 2)
         for layer in self.local:
             state = state + F.gelu(layer(F.pad(state, (4, 0))))

@@ -169,7 +169,7 @@ def make_body(
     if thing.shape == "capsule":
         return Capsule(**common, radius=x / 2, height=round(z - x, 4))
     if thing.shape == "ramp":
-        return Mesh(**common, vertices=_wedge(x, y, z), faces=WEDGE)
+        return Mesh(**common, vertices=wedge(x, y, z), faces=WEDGE)
     return Box(**common, size=(x, y, z))
 
 
@@ -186,7 +186,7 @@ WEDGE = (
 )  # fmt: skip
 
 
-def _wedge(length: float, width: float, height: float) -> tuple[Vec, ...]:
+def wedge(length: float, width: float, height: float) -> tuple[Vec, ...]:
     """A ramp about the middle of its box, high at −x, its foot at +x."""
     x, y, z = length / 2, width / 2, height / 2
     return ((-x, -y, -z), (x, -y, -z), (-x, -y, z), (-x, y, -z), (x, y, -z), (-x, y, z))

@@ -1,0 +1,219 @@
+"""Systems that foretell: an observation in, places at later moments out; all see the same and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from clay4d.benchmark.estimate import Estimate, estimate, state_at
+from clay4d.benchmark.observation import Observation, Prediction, Thing
+from clay4d.physics_baseline.engines import Engine, SimulationError, Trajectory, make_engine
+from clay4d.physics_baseline.planner.vocabulary import SUBSTANCES
+from clay4d.physics_baseline.spec import (
+    Box,
+    Capsule,
+    Cylinder,
+    Drag,
+    Floor,
+    Gravity,
+    Material,
+    Mesh,
+    SceneSpec,
+    Sphere,
+)
+from clay4d.world_model.worlds.things import WEDGE, wedge
+
+
+class System(Protocol):
+    """Anything that can be asked what comes next."""
+
+    name: str
+
+    def predict(self, observation: Observation, times: Float[np.ndarray, " T"]) -> Prediction:
+        """Where all things are at moments after the observation's last, seconds on its clock."""
+        ...
+
+
+class Static:
+    """Everything stays where it was last seen."""
+
+    name = "static"
+
+    def predict(self, observation: Observation, times: Float[np.ndarray, " T"]) -> Prediction:
+        """The last places, at all moments."""
+        found = estimate(observation)
+        places = np.stack([_last(found.positions[:, b]) for b in range(len(observation.things))])
+        return Prediction(np.repeat(places[None], len(times), 0))
+
+
+class ConstantVelocity:
+    """Everything goes on straight, with the speed between its last two sightings."""
+
+    name = "constant-velocity"
+
+    def predict(self, observation: Observation, times: Float[np.ndarray, " T"]) -> Prediction:
+        """Straight lines from the last places."""
+        found = estimate(observation)
+        out = np.zeros((len(times), len(observation.things), 3))
+        for b in range(len(observation.things)):
+            known = np.flatnonzero(found.seen[:, b])
+            place = _last(found.positions[:, b])
+            speed = np.zeros(3)
+            if len(known) > 1 and observation.things[b].moves:
+                i, j = known[-2:]
+                speed = found.positions[j, b] - found.positions[i, b]
+                speed = speed / (found.times[j] - found.times[i])
+            start = found.times[known[-1]] if len(known) else found.times[-1]
+            out[:, b] = place + (times - start)[:, None] * speed
+        return Prediction(out)
+
+
+class NominalEngine:
+    """An engine from the estimated state on, with the materials' usual numbers and gravity alone.
+
+    It is told what everything is and how large; what is hidden it does not know.
+    """
+
+    def __init__(self, *, engine: str = "mujoco", air: bool = False) -> None:
+        self.name = f"engine-nominal{'-air' if air else ''}"
+        self._engine: Engine = make_engine(engine)
+        self._air = air
+
+    def predict(self, observation: Observation, times: Float[np.ndarray, " T"]) -> Prediction:
+        """The engine's trajectory from the last moment that was seen."""
+        start, path = self._run(observation, float(times[-1]))
+        clock = path.times + start
+        out = np.stack(
+            [
+                np.stack([np.interp(times, clock, path.positions[:, b, i]) for i in range(3)], -1)
+                for b in range(len(observation.things))
+            ],
+            1,
+        )
+        nearest = np.abs(clock[:, None] - times).argmin(0)
+        return Prediction(out, path.quats[nearest])
+
+    def _run(self, observation: Observation, until: float) -> tuple[float, Trajectory]:
+        """From the last moment on; from the first where estimated bodies lie in each other by then."""
+        found = estimate(observation)
+        for last, check in ((True, True), (False, True)):
+            start = float(observation.times[-1 if last else 0])
+            scene = nominal_scene(observation, found, until=until, last=last, air=self._air)
+            try:
+                return start, self._engine.run(scene, check=check)
+            except SimulationError:
+                continue
+        return start, self._engine.run(scene, check=False)
+
+
+def nominal_scene(
+    observation: Observation, found: Estimate, *, until: float, last: bool = True, air: bool = False
+) -> SceneSpec:
+    """The scene from an observation's last (or first) moment on, by all that the observation states."""
+    bodies = []
+    for b, thing in enumerate(observation.things):
+        state = state_at(found, b, last=last, thing=thing, floor=observation.floor)
+        common: dict[str, Any] = {
+            "name": thing.name, "material": _material(thing), "position": _tuple(state.position),
+            "quat": _tuple(state.quat / np.linalg.norm(state.quat)),
+        }  # fmt: skip
+        if thing.moves:
+            common |= {
+                "velocity": _tuple(state.velocity), "angular_velocity": _tuple(state.spin),
+                "mass": thing.mass,
+            }  # fmt: skip
+        else:
+            common["motion"] = "fixed"
+        bodies.append(_body(thing, common))
+    step = float(np.median(np.diff(observation.times))) if len(observation.times) > 1 else 1 / 30
+    start = float(observation.times[-1 if last else 0])
+    frames = int(np.ceil((until - start) / step - 1e-6)) + 1
+    floor = Floor(material=Material(friction=0.6, restitution=0.5)) if observation.floor else None
+    return SceneSpec(
+        bodies=tuple(bodies), fields=(Gravity(), *([Drag()] if air else [])), floor=floor,
+        duration=frames * step, fps=1 / step,
+    )  # fmt: skip
+
+
+class Learned:
+    """A world model: the pictures and the prompt in, its likeliest future out."""
+
+    def __init__(self, weights: str | Path | None = None, *, thoughts: int = 4) -> None:
+        from clay4d.world_model.generate import load_weights
+
+        self._model = load_weights(weights)
+        self._thoughts = thoughts
+        self.name = f"world-model-{self._model.config.reasoning.kind}"
+
+    def predict(self, observation: Observation, times: Float[np.ndarray, " T"]) -> Prediction:
+        """Paths of the slots, straight between the model's moments.
+
+        Raises:
+            ValueError: an observation without pictures.
+        """
+        from clay4d.world_model.slots import PosedFrames
+
+        o = observation
+        if o.images is None or o.masks is None or o.viewmats is None or o.Ks is None:
+            raise ValueError(
+                "observation got no pictures; expected some. The world model needs them."
+            )
+        t, c = o.masks.shape[:2]
+        views, Ks = (torch.from_numpy(x.copy()).float() for x in (o.viewmats, o.Ks))
+        frames = PosedFrames(
+            torch.from_numpy(o.images.copy())[None].float() / 255, torch.from_numpy(o.masks.copy())[None],
+            views.expand(1, t, c, 4, 4), Ks.expand(1, t, c, 3, 3),
+            torch.from_numpy(o.times.copy())[None].float(), torch.ones(1, t, c, dtype=torch.bool),
+        )  # fmt: skip
+        with torch.no_grad():
+            context = self._model.encoder(frames)
+        step = float(np.median(np.diff(o.times)))
+        count = int(np.ceil((times[-1] - o.times[0]) / step - 1e-6)) + 1
+        slots, _ = self._model.imagine(
+            [o.prompt], context=context, frames=count, thoughts=self._thoughts, temperature=0.0
+        )
+        clock = o.times[0] + step * np.arange(count)
+        path = slots.positions[0, :, : len(o.things)].double().numpy()
+        out = np.stack(
+            [
+                np.stack([np.interp(times, clock, path[:, b, i]) for i in range(3)], -1)
+                for b in range(len(o.things))
+            ],
+            1,
+        )
+        return Prediction(out)
+
+
+def _material(thing: Thing) -> Material:
+    made = SUBSTANCES.get(thing.material)
+    if made is None:
+        return Material()
+    return Material(density=made.density, friction=made.friction, restitution=made.restitution)
+
+
+def _body(thing: Thing, common: dict[str, Any]) -> Any:
+    x, y, z = thing.size
+    if thing.shape == "ball":
+        return Sphere(**common, radius=x / 2)
+    if thing.shape in ("cylinder", "pillar"):
+        return Cylinder(**common, radius=x / 2, height=z)
+    if thing.shape == "capsule":
+        return Capsule(**common, radius=x / 2, height=z - x)
+    if thing.shape == "ramp":
+        return Mesh(**common, vertices=wedge(x, y, z), faces=WEDGE)
+    return Box(**common, size=(x, y, z))
+
+
+def _last(path: Float[np.ndarray, "T 3"]) -> Float[np.ndarray, " 3"]:
+    """The last place that was seen; the middle of the world where none was."""
+    known = path[np.isfinite(path).all(-1)]
+    return known[-1] if len(known) else np.zeros(3)
+
+
+def _tuple(values: Sequence[float] | np.ndarray) -> tuple[float, ...]:
+    return tuple(float(v) for v in values)
