@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from clay4d.cli_benchmark import benchmark
 from clay4d.cli_physics import identify, simulate, tools
 from clay4d.cli_world import generate, train_world, train_world_command
 from clay4d.config import load_config, preset_folder, presets
@@ -224,6 +225,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "simulate": simulate,
     "identify": identify,
     "tools": tools,
+    "benchmark": benchmark,
 }
 
 

@@ -1,7 +1,8 @@
 """From slots to Gaussians: canonical ones for each object, carried by its pose, and a stage.
 
-The shape is decoded in the object's own frame from its looks; a Fibonacci sphere of round Gaussians,
-as large as the masks' areas suggest, is where training starts.
+The shape is decoded in the object's own frame from its looks; a box with rounded edges, as large as the
+masks' areas suggest, is where training starts: of a ball no rotation fits better than another, so from
+there none would ever be learned.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class GaussianDecoder(nn.Module):
     torch.Size([6, 4, 3])
     """
 
-    sphere: Tensor
+    box: Tensor
     grid: Tensor
 
     def __init__(self, size: DecoderSize, *, looks: int, stage: int) -> None:
@@ -65,7 +66,7 @@ class GaussianDecoder(nn.Module):
         for net in (self.shape, self.floor):
             nn.init.normal_(net[-1].weight, std=0.01)  # type: ignore[arg-type]
             nn.init.zeros_(net[-1].bias)  # type: ignore[arg-type]
-        self.register_buffer("sphere", _fibonacci_sphere(size.gaussians), persistent=False)
+        self.register_buffer("box", _rounded_box(size.gaussians), persistent=False)
         self.register_buffer("grid", _grid(size.stage, size.reach), persistent=False)
 
     def objects(self, looks: Float[Tensor, "N B A"]) -> Splats:
@@ -77,7 +78,7 @@ class GaussianDecoder(nn.Module):
         part = told[:, 3:].unflatten(-1, (-1, 14))
         spread = 1.3 * self.size.gaussians**-0.5
         return Splats(
-            radius * stretch * (0.7 * self.sphere + 0.5 * part[..., :3]),
+            radius * stretch * (0.7 * self.box + 0.5 * part[..., :3]),
             normalise(part[..., 3:7] + torch.tensor([1.0, 0, 0, 0])),
             radius * stretch.mean(-1, keepdim=True) * spread * (part[..., 7:10].clamp(-3, 2)).exp(),
             torch.sigmoid(part[..., 10] + 1.0),
@@ -144,6 +145,13 @@ def _fibonacci_sphere(count: int) -> Float[Tensor, "G 3"]:
     angle = math.pi * (1 + 5**0.5) * k
     flat = (1 - z.square()).sqrt()
     return torch.stack([flat * torch.cos(angle), flat * torch.sin(angle), z], -1)
+
+
+def _rounded_box(count: int) -> Float[Tensor, "G 3"]:
+    """The same points drawn out to the surface |x|⁸ + |y|⁸ + |z|⁸ = c (Barr 1981), of mean radius 1."""
+    points = _fibonacci_sphere(count)
+    points = points / points.pow(8).sum(-1, keepdim=True).pow(1 / 8)
+    return points / points.norm(dim=-1).mean()
 
 
 def _grid(count: int, reach: float) -> Float[Tensor, "G 3"]:

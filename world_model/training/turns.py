@@ -24,10 +24,13 @@ from clay4d.world_model.decoders.gaussians import Splats
 from clay4d.world_model.encoder.crops import SIDE, Crops
 from clay4d.world_model.slots import PosedFrames, Slots
 
-NEAR, LEVEL, ANY = 2, 2, 3
+NEAR, LEVEL, ANY = 2, 3, 2
 """Rotations that are tried: near the encoder's, about the vertical, anywhere."""
-BETTER = 0.95
-"""A rotation counts as better if its error is this share of the encoder's."""
+QUARTER = 0.25 * math.pi
+"""Radians about the vertical to either side: what squares need."""
+FAR = 0.1
+"""What half a turn away from the encoder's rotation costs, as a share of the error: of rotations in which
+a shape looks the same the nearest one is taken, or the encoder would be pulled to all of them at once."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,9 @@ def try_turns(
 
     with torch.no_grad():
         tries = torch.cat([own[:, None], _tries(own, draws)], 1)
-        found = errors(tries)
-        best = found.argmin(1)
-        better = found.gather(1, best[:, None])[:, 0] < BETTER * found[:, 0]
+        away = 1 - (tries * own[:, None]).sum(-1).square()
+        best = (errors(tries) * (1 + FAR * away)).argmin(1)
+        better = best > 0
         taken = tries[torch.arange(len(tries)), best]
     chosen = torch.where(better[:, None], taken, own)
     quats = slots.quats.index_put((n, t, b), chosen)
@@ -115,7 +118,7 @@ def crop_errors(
 def _tries(own: Float[Tensor, "M 4"], draws: torch.Generator) -> Float[Tensor, "M K 4"]:
     m = len(own)
     near = from_rotation_vector(0.3 * torch.randn(m, NEAR, 3, generator=draws))
-    half = math.pi * torch.rand(m, LEVEL, generator=draws)
+    half = QUARTER * (torch.rand(m, LEVEL, generator=draws) - 0.5)
     level = torch.stack([torch.cos(half), 0 * half, 0 * half, torch.sin(half)], -1)
     moved = multiply(torch.cat([near, level], 1), own[:, None].expand(m, NEAR + LEVEL, 4))
     return torch.cat([moved, normalise(torch.randn(m, ANY, 4, generator=draws))], 1)

@@ -1,0 +1,249 @@
+"""report.html from results.json: one file that asks nobody for anything, losses as plain as wins."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from clay4d.benchmark.results import Hypothesis, Results, load_results
+from clay4d.benchmark.run import AT, ERROR, errors_of
+from clay4d.benchmark.statistics import Interval, bootstrap
+from clay4d.files import written_whole
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
+"""Told apart by the colour-blind too (Okabe and Ito 2008)."""
+STYLE = """
+:root{color-scheme:light dark;--ink:#1a1a1a;--soft:#666;--line:#ddd;--back:#fff;--best:#e8f3ea}
+@media(prefers-color-scheme:dark){:root{--ink:#e8e8e8;--soft:#aaa;--line:#444;--back:#161616;--best:#1f3324}}
+body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--back);max-width:60rem;margin:2rem auto;padding:0 1rem}
+table{border-collapse:collapse;margin:1rem 0;display:block;overflow-x:auto}
+th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
+th:first-child,td:first-child,td.words{text-align:left;white-space:normal}
+td.best{background:var(--best);font-weight:600}small,.soft{color:var(--soft)}svg text{fill:var(--ink);font:12px system-ui,sans-serif}
+svg .axis{stroke:var(--line)}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
+"""
+
+
+def write_report(results: str | Path | Results, out: str | Path) -> None:
+    """Write report.html, whole or not at all.
+
+    Raises:
+        FileNotFoundError: no results.
+        ValueError: no results.json of this version.
+    """
+    found = results if isinstance(results, Results) else load_results(results)
+    parts = [
+        f"<h1>clay4d benchmark: {escape(found.suite)}</h1>",
+        f"<p>{escape(summary(found))}</p>",
+        "<h2>Errors</h2>", _table(found), "<h2>Over time</h2>", _curves(found),
+        "<h2>What was claimed before the run</h2>", _claims(found), _failures(found), _protocol(found),
+    ]  # fmt: skip
+    page = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<title>clay4d benchmark: {escape(found.suite)}</title><style>{STYLE}</style></head><body>"
+        + "\n".join(parts)
+        + "</body></html>\n"
+    )
+    with written_whole(Path(out)) as place:
+        place.write_text(page, encoding="utf-8")
+
+
+def summary(results: Results) -> str:
+    """Who won what, in plain words, from the numbers alone."""
+    means = {s: _interval(results, s, "all") for s in _systems(results)}
+    known = sorted(((m.mean, s) for s, m in means.items() if m is not None))
+    if not known:
+        return "No system answered."
+    said = [f"Over all scenes {known[0][1]} is off least, by {known[0][0]:.3f} m at the mean"]
+    said += [f"{name} by {mean:.3f} m" for mean, name in known[1:]]
+    text = ", ".join(said) + "."
+    for task in _tasks(results):
+        best = sorted(
+            (m.mean, s) for s in _systems(results) if (m := _interval(results, s, task)) is not None
+        )
+        if best and best[0][1] != known[0][1]:
+            text += f" Of the scenes {_named(task)}, {best[0][1]} is best ({best[0][0]:.3f} m)."
+    for verdict in ("holds", "fails", "undecided"):
+        found = [h.claim or h.id for h in results.hypotheses if h.verdict == verdict]
+        if found:
+            text += f" {verdict.capitalize()}: " + " ".join(found)
+    return text
+
+
+def _named(task: str) -> str:
+    return "in which nothing is hidden" if task == "none" else f"of {task}"
+
+
+def _systems(results: Results) -> list[str]:
+    return list(dict.fromkeys(m.system for m in results.measurements))
+
+
+def _tasks(results: Results) -> list[str]:
+    return sorted({m.task for m in results.measurements})
+
+
+def _interval(results: Results, system: str, task: str) -> Interval | None:
+    values = errors_of(results.measurements, system, task)
+    return bootstrap(np.array([values[k] for k in sorted(values)])) if values else None
+
+
+def _table(results: Results) -> str:
+    tasks = ["all", *(["hidden"] if "none" in _tasks(results) else []), *_tasks(results)]
+    rows = []
+    best: dict[str, float] = {}
+    cells: dict[tuple[str, str], Interval | None] = {}
+    for system in _systems(results):
+        for task in tasks:
+            cells[system, task] = found = _interval(results, system, task)
+            if found is not None:
+                best[task] = min(best.get(task, np.inf), found.mean)
+    for system in _systems(results):
+        row = [f"<td>{escape(system)}</td>"]
+        for task in tasks:
+            found = cells[system, task]
+            if found is None:
+                row.append("<td>–</td>")
+                continue
+            mark = ' class="best"' if found.mean == best[task] else ""
+            row.append(
+                f"<td{mark}>{found.mean:.3f}<br><small>{found.low:.3f}–{found.high:.3f}</small></td>"
+            )
+        rows.append("<tr>" + "".join(row) + "</tr>")
+    counts = [
+        max((c.count for s in _systems(results) if (c := cells[s, t])), default=0) for t in tasks
+    ]
+    head = "".join(
+        f"<th>{escape(t)}<br><small>{n} scenes</small></th>" for t, n in zip(tasks, counts)
+    )
+    label = escape(results.metric(ERROR).said())
+    return (
+        f"<table><tr><th>system</th>{head}</tr>{''.join(rows)}</table>"
+        f'<p class="soft">{label}; below each mean its 95 % bootstrap interval over scenes. '
+        "The least of each column is shaded.</p>"
+    )
+
+
+def _curves(results: Results) -> str:
+    """Mean error at each horizon, a line for each system."""
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for system in _systems(results):
+        at = defaultdict(list)
+        for m in results.measurements:
+            if m.system == system and m.metric == AT and m.value is not None and m.horizon:
+                at[m.horizon].append(m.value)
+        if at:
+            lines[system] = [(h, float(np.mean(v))) for h, v in sorted(at.items())]
+    if not lines:
+        return "<p>No numbers by moment.</p>"
+    width, height, left, bottom = 640, 300, 50, 40
+    most_x = max(x for line in lines.values() for x, _ in line)
+    most_y = 1.05 * max(y for line in lines.values() for _, y in line)
+
+    def at_(x: float, y: float) -> tuple[float, float]:
+        return left + x / most_x * (width - left - 170), height - bottom - y / most_y * (height - bottom - 10)  # fmt: skip
+
+    drawn = []
+    step = _step(most_y)
+    for k in range(int(most_y / step) + 1):
+        x0, y0 = at_(0, k * step)
+        x1, _ = at_(most_x, 0)
+        drawn.append(
+            f'<line class="axis" x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y0:.1f}"/>'
+        )
+        drawn.append(
+            f'<text x="{x0 - 6:.1f}" y="{y0 + 4:.1f}" text-anchor="end">{k * step:g}</text>'
+        )
+    for h in sorted({x for line in lines.values() for x, _ in line}):
+        x, y = at_(h, 0)
+        drawn.append(f'<text x="{x:.1f}" y="{y + 18:.1f}" text-anchor="middle">{h:g}</text>')
+    drawn.append(
+        f'<text x="{left}" y="{height - 4}">seconds after the last frame that was seen</text>'
+    )
+    ends = sorted((line[-1][1], name) for name, line in lines.items())
+    places = _apart([at_(0, y)[1] for y, _ in ends])
+    for k, (name, line) in enumerate(lines.items()):
+        colour = COLOURS[k % len(COLOURS)]
+        points = " ".join("{:.1f},{:.1f}".format(*at_(*p)) for p in line)
+        drawn.append(
+            f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
+        )
+        place = places[[n for _, n in ends].index(name)]
+        x = at_(most_x, 0)[0] + 8
+        drawn.append(
+            f'<circle cx="{x:.1f}" cy="{place - 4:.1f}" r="4" fill="{colour}"/>'
+            f'<text x="{x + 8:.1f}" y="{place:.1f}">{escape(name)}</text>'
+        )
+    return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="error in metres over time" width="100%">{"".join(drawn)}</svg>'  # fmt: skip
+
+
+def _step(most: float) -> float:
+    """A round number of which about five fit."""
+    size: float = 10 ** np.floor(np.log10(most / 5))
+    return next(size * k for k in (1, 2, 5, 10) if most / (size * k) <= 6)
+
+
+def _apart(places: Sequence[float], least: float = 15) -> list[float]:
+    """Heights of labels (from below) moved up where they would lie on each other."""
+    out: list[float] = []
+    for place in places:
+        out.append(min(place, out[-1] - least) if out else place)
+    return out
+
+
+def _claims(results: Results) -> str:
+    if not results.hypotheses:
+        return "<p>Nothing.</p>"
+    rows = "".join(
+        f'<tr><td>{escape(h.claim or h.id)}</td><td>{h.verdict}</td><td class="words">{_difference(h)}</td></tr>'
+        for h in results.hypotheses
+    )
+    return f"<table><tr><th>claim</th><th>verdict</th><th>difference, m</th></tr>{rows}</table>"
+
+
+def _difference(h: Hypothesis) -> str:
+    if h.difference is None or h.low is None or h.high is None:
+        return "no scene has both"
+    return f"{h.difference:+.3f} ({h.low:+.3f} to {h.high:+.3f}), {h.scenes} scenes"
+
+
+def _failures(results: Results) -> str:
+    failed: dict[tuple[str, str], int] = defaultdict(int)
+    for m in results.measurements:
+        if m.status == "failed":
+            failed[m.system, m.reason] += 1
+    if not failed:
+        return "<h2>Failures</h2><p>None.</p>"
+    rows = "".join(
+        f'<tr><td>{escape(s)}</td><td>{n}</td><td class="words">{escape(r)}</td></tr>'
+        for (s, r), n in sorted(failed.items())
+    )
+    return (
+        f"<h2>Failures</h2><table><tr><th>system</th><th>scenes</th><th>why</th></tr>{rows}</table>"
+    )
+
+
+def _protocol(results: Results) -> str:
+    seconds = defaultdict(list)
+    memory: dict[str, float] = defaultdict(float)
+    for m in results.measurements:
+        if m.metric == ERROR and m.status == "ok" and m.seconds is not None:
+            seconds[m.system].append(m.seconds)
+            memory[m.system] = max(memory[m.system], m.peak_memory_mb or 0)
+    rows = "".join(
+        f"<tr><td>{escape(s)}</td><td>{np.median(v):.3f}</td><td>{memory[s]:.0f}</td></tr>"
+        for s, v in seconds.items()
+    )
+    said = "".join(f"<li>{escape(text)}</li>" for _, text in results.protocols)
+    versions = ", ".join(f"{escape(n)} {escape(v)}" for n, v in results.versions)
+    return (
+        "<h2>Time and memory</h2><table><tr><th>system</th><th>median seconds a scene</th><th>peak MB</th></tr>"
+        f"{rows}</table><h2>Protocol</h2><ul>{said}</ul>"
+        f'<p class="soft">{escape(results.date)} · {escape(results.machine)} · {versions}<br>'
+        f"config {escape(results.config_hash[:16])} · <code>{escape(results.command)}</code></p>"
+    )
