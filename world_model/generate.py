@@ -31,6 +31,8 @@ from clay4d.world_model.script import things_of
 from clay4d.world_model.slots import Slots
 
 FRAMES = 24
+TEMPERATURE = 0.5
+"""Of held-out prompts' clauses 90 % hold at 0.5, 84 % at 0 and 85 % at 1, on `val`."""
 WEIGHTS = Path(__file__).parent / "weights" / "world_model.safetensors"
 """The released weights."""
 
@@ -55,7 +57,7 @@ def generate(
     seed: int = 0,
     weights: str | Path | None = None,
     allow_unknown: bool = False,
-    temperature: float = 1.0,
+    temperature: float = TEMPERATURE,
 ) -> Generated:
     """Generate a dynamic scene of 24 frames, two seconds, and leave it in a folder if one is given.
 

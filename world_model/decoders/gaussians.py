@@ -150,8 +150,9 @@ def _fibonacci_sphere(count: int) -> Float[Tensor, "G 3"]:
 def _rounded_box(count: int) -> Float[Tensor, "G 3"]:
     """The same points drawn out to the surface |x|⁸ + |y|⁸ + |z|⁸ = c (Barr 1981), of mean radius 1."""
     points = _fibonacci_sphere(count)
-    drawn: Tensor = points / points.pow(8).sum(-1, keepdim=True).pow(1 / 8)
-    return drawn / drawn.norm(dim=-1).mean()
+    drawn = points / points.pow(8).sum(-1, keepdim=True).pow(1 / 8)
+    scaled: Tensor = drawn / drawn.norm(dim=-1).mean()
+    return scaled
 
 
 def _grid(count: int, reach: float) -> Float[Tensor, "G 3"]:

@@ -27,7 +27,13 @@ FRAMES = slice(0, 24, 3)
 
 @torch.no_grad()
 def prompt_scores(
-    model: WorldModel, judge: LooksJudge, worlds: WorldSet, *, thoughts: int = 4, seed: int = 0
+    model: WorldModel,
+    judge: LooksJudge,
+    worlds: WorldSet,
+    *,
+    thoughts: int = 4,
+    seed: int = 0,
+    temperature: float = 0.5,
 ) -> dict[str, Any]:
     """Shares of prompts whose generated scene is right, beside those of the true scenes.
 
@@ -41,7 +47,12 @@ def prompt_scores(
     rows: dict[str, list[dict[str, float]]] = {"generated": [], "true": []}
     for start in range(0, len(worlds), AT_ONCE):
         chosen = [worlds.read(i) for i in range(start, min(start + AT_ONCE, len(worlds)))]
-        slots, _ = model.imagine([w.prompt for w in chosen], thoughts=thoughts, seed=seed + start)
+        slots, _ = model.imagine(
+            [w.prompt for w in chosen],
+            thoughts=thoughts,
+            seed=seed + start,
+            temperature=temperature,
+        )
         for n, world in enumerate(chosen):
             rows["true"].append(_truth(judge, world))
             rows["generated"].append(judge_scene(model, judge, world, slots.of([n])))
