@@ -10,6 +10,7 @@ import platform
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ from clay4d.benchmark.observation import observe_world
 from clay4d.benchmark.results import Hypothesis, Measurement, Metric, Results, save_results
 from clay4d.benchmark.statistics import paired
 from clay4d.benchmark.suites import SUITES, Claim, SuiteConfig
-from clay4d.benchmark.systems import ConstantVelocity, Learned, NominalEngine, Static
+from clay4d.benchmark.systems import ConstantVelocity, FittedEngine, Learned, NominalEngine, Static
 from clay4d.benchmark.workers import Worker
 from clay4d.config import to_dict
 from clay4d.world_model.worlds import World, open_worlds
@@ -29,6 +30,7 @@ from clay4d.world_model.worlds.make import make_worlds
 
 SYSTEMS: dict[str, Callable[..., Any]] = {
     "static": Static, "constant-velocity": ConstantVelocity, "engine-nominal": NominalEngine,
+    "engine-fitted": partial(FittedEngine, air=False), "engine-fitted-air": partial(FittedEngine, air=True),
     "world-model": Learned,
 }  # fmt: skip
 ERROR, AT = "centre_error", "centre_error_at"

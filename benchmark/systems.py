@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from jaxtyping import Float
 from clay4d.benchmark.estimate import Estimate, estimate, state_at
 from clay4d.benchmark.observation import Observation, Prediction, Thing
 from clay4d.physics_baseline.engines import Engine, SimulationError, Trajectory, make_engine
+from clay4d.physics_baseline.identify import Experiment, Track, Unknown, identify, start_unknowns
 from clay4d.physics_baseline.planner.vocabulary import SUBSTANCES
 from clay4d.physics_baseline.spec import (
     Box,
@@ -25,8 +27,17 @@ from clay4d.physics_baseline.spec import (
     Mesh,
     SceneSpec,
     Sphere,
+    Wind,
 )
 from clay4d.world_model.worlds.things import WEDGE, wedge
+
+AIR, MOST_AIR = 10.0, 700.0
+"""Where the search for the air's density begins, and the most it tries, kg/m³: worlds have thick air."""
+MOST_WIND = 7.0
+"""Metres per second."""
+REACH, SPEED = 0.03, 1.0
+"""Metres and metres per second by which a fitted start may differ from the estimated one."""
+ROUNDS = 30
 
 
 class System(Protocol):
@@ -87,16 +98,7 @@ class NominalEngine:
     def predict(self, observation: Observation, times: Float[np.ndarray, " T"]) -> Prediction:
         """The engine's trajectory from the last moment that was seen."""
         start, path = self._run(observation, float(times[-1]))
-        clock = path.times + start
-        out = np.stack(
-            [
-                np.stack([np.interp(times, clock, path.positions[:, b, i]) for i in range(3)], -1)
-                for b in range(len(observation.things))
-            ],
-            1,
-        )
-        nearest = np.abs(clock[:, None] - times).argmin(0)
-        return Prediction(out, path.quats[nearest])
+        return _sampled(path, start, times)
 
     def _run(self, observation: Observation, until: float) -> tuple[float, Trajectory]:
         """From the last moment on; from the first where estimated bodies lie in each other by then."""
@@ -140,6 +142,57 @@ def nominal_scene(
     )  # fmt: skip
 
 
+class FittedEngine:
+    """An engine whose start is fitted to all that was seen, and the air with it where that is asked for.
+
+    The least squares run over whole simulations from the first moment on, so a blow between the first
+    frames helps where a straight line through them would not.
+    """
+
+    def __init__(self, *, air: bool) -> None:
+        self.name = "engine-fitted-air" if air else "engine-fitted"
+        self._air = air
+        self._engine: Engine = make_engine("mujoco")
+        self._plain = NominalEngine()
+
+    def predict(self, observation: Observation, times: Float[np.ndarray, " T"]) -> Prediction:
+        """The fitted engine's trajectory; the nominal one's where nothing moves or no fit is possible."""
+        found = estimate(observation)
+        scene = nominal_scene(observation, found, until=float(times[-1]), last=False)
+        if self._air:
+            scene = replace(
+                scene, fields=(*scene.fields, Wind(velocity=(0.0, 0.0, 0.0)), Drag(air_density=AIR))
+            )
+        clock = observation.times - observation.times[0]
+        movers = [b for b, t in enumerate(observation.things) if t.moves and found.seen[:, b].any()]
+        tracks = tuple(
+            Track(
+                observation.things[b].name, clock, found.positions[:, b], position_noise=found.noise
+            )
+            for b in movers
+        )
+        unknowns = [
+            unknown
+            for track in tracks
+            for unknown in start_unknowns(scene, track.body, reach=REACH, speed=SPEED)
+        ]
+        if self._air:
+            unknowns += [Unknown("fields.drag.air_density", 0.0, MOST_AIR)]
+            unknowns += [
+                Unknown(f"fields.wind.velocity.{k}", -MOST_WIND, MOST_WIND) for k in (0, 1)
+            ]
+        try:
+            # Only what was seen is simulated while fitting.
+            short = replace(scene, duration=float(clock[-1]) + 1 / scene.fps)
+            fitted = identify(
+                [Experiment(short, tracks)], unknowns, engine=self._engine, rounds=ROUNDS
+            )
+            path = self._engine.run(fitted.apply(scene), check=False)
+        except (ValueError, np.linalg.LinAlgError):
+            return self._plain.predict(observation, times)
+        return _sampled(path, observation.times[0], times)
+
+
 class Learned:
     """A world model: the pictures and the prompt in, its likeliest future out."""
 
@@ -178,15 +231,24 @@ class Learned:
             [o.prompt], context=context, frames=count, thoughts=self._thoughts, temperature=0.0
         )
         clock = o.times[0] + step * np.arange(count)
-        path = slots.positions[0, :, : len(o.things)].double().numpy()
-        out = np.stack(
-            [
-                np.stack([np.interp(times, clock, path[:, b, i]) for i in range(3)], -1)
-                for b in range(len(o.things))
-            ],
-            1,
+        return Prediction(
+            _between(clock, slots.positions[0, :, : len(o.things)].double().numpy(), times)
         )
-        return Prediction(out)
+
+
+def _sampled(path: Trajectory, start: float, times: Float[np.ndarray, " T"]) -> Prediction:
+    """A trajectory that starts at a moment, at other moments; rotations of the nearest frames."""
+    clock = path.times + start
+    nearest = np.abs(clock[:, None] - times).argmin(0)
+    return Prediction(_between(clock, path.positions, times), path.quats[nearest])
+
+
+def _between(
+    clock: Float[np.ndarray, " F"], path: Float[np.ndarray, "F B 3"], times: Float[np.ndarray, " T"]
+) -> Float[np.ndarray, "T B 3"]:
+    flat = path.reshape(len(path), -1)
+    rows = np.stack([np.interp(times, clock, flat[:, k]) for k in range(flat.shape[1])], -1)
+    return rows.reshape(len(times), *path.shape[1:])
 
 
 def _material(thing: Thing) -> Material:

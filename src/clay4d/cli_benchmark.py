@@ -24,7 +24,8 @@ def benchmark(
         suite: predict, ood or smoke.
         out: a new folder.
         data: worlds of make-worlds; smoke makes its own.
-        systems: a choice of static, constant-velocity, engine-nominal and world-model; the suite's by default.
+        systems: a choice of static, constant-velocity, engine-nominal, engine-fitted, engine-fitted-air and
+            world-model; the suite's by default.
         weights: of the world model, a file or a run; the released ones by default.
         limit: scenes of each split, the first ones.
         resume: go on with a run that was stopped.

@@ -10,7 +10,13 @@ import pytest
 
 from clay4d.benchmark.estimate import estimate, state_at
 from clay4d.benchmark.observation import Observation, Thing, observe_world
-from clay4d.benchmark.systems import ConstantVelocity, NominalEngine, Static, nominal_scene
+from clay4d.benchmark.systems import (
+    ConstantVelocity,
+    FittedEngine,
+    NominalEngine,
+    Static,
+    nominal_scene,
+)
 
 BALL = Thing("ball", "ball", (0.2, 0.2, 0.2), "rubber", True)
 LATER = np.arange(6, 14) / 12
@@ -62,6 +68,29 @@ def test_bodies_that_were_estimated_into_each_other_do_not_stop_the_engine() -> 
     seen = Observation((BALL, cube), np.arange(6) / 12, positions=path)
     found = NominalEngine().predict(seen, LATER)
     assert np.isfinite(found.positions).all() and np.abs(found.positions).max() < 20
+
+
+def test_an_engine_that_fits_the_air_foretells_what_the_air_does() -> None:
+    from clay4d.physics_baseline.engines import simulate
+    from clay4d.physics_baseline.planner.vocabulary import SUBSTANCES
+    from clay4d.physics_baseline.spec import Drag, Gravity, Material, SceneSpec, Sphere
+
+    rubber = Material(density=SUBSTANCES["rubber"].density)
+    ball = Sphere(name="ball", radius=0.1, position=(0, 0, 2), velocity=(3, 0, 2), material=rubber)
+    scene = SceneSpec(
+        bodies=(ball,),
+        fields=(Gravity(), Drag(air_density=400.0)),
+        floor=None,
+        duration=1.2,
+        fps=12.0,
+    )
+    true = simulate(scene).positions
+    seen = Observation((BALL,), np.arange(6) / 12, positions=true[:6], floor=False, noise=1e-3)
+    off = [
+        np.linalg.norm(s.predict(seen, LATER).positions[:, 0] - true[6:14, 0], axis=-1).mean()
+        for s in (NominalEngine(), FittedEngine(air=False), FittedEngine(air=True))
+    ]
+    assert off[2] < 0.01 < min(off[:2])
 
 
 def test_the_state_is_that_of_the_flight() -> None:
