@@ -31,13 +31,13 @@ from clay4d.physics_baseline.spec import (
 )
 from clay4d.world_model.worlds.things import WEDGE, wedge
 
-AIR, MOST_AIR = 10.0, 700.0
+AIR, MOST_AIR = 40.0, 700.0
 """Where the search for the air's density begins, and the most it tries, kg/m³: worlds have thick air."""
 MOST_WIND = 7.0
 """Metres per second."""
 REACH, SPEED = 0.03, 1.0
 """Metres and metres per second by which a fitted start may differ from the estimated one."""
-ROUNDS = 30
+ROUNDS = 40
 
 
 class System(Protocol):
