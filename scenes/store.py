@@ -151,12 +151,17 @@ def save_scene(path: str | Path, scene: SplatScene) -> None:
 
 
 def load_scene(path: str | Path) -> SplatScene:
-    """Read a scene that `save_scene` wrote.
+    """Read a scene that `save_scene` wrote, or a file of one of `exchange.READERS`, by its suffix.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is no scene, or of another version.
     """
+    from clay4d.scenes.exchange import READERS  # they build scenes by this module
+
+    read = READERS.get(Path(path).suffix.lower())
+    if read is not None:
+        return read(path)
     tensors, header = read_tensors(Path(path))
     if header.get("format") != FORMAT:
         raise ValueError(f"{path} got format {header.get('format')!r}; expected {FORMAT!r}.")

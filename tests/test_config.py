@@ -179,3 +179,27 @@ def test_presets_that_ship_are_sound() -> None:
     for name, (note, config) in found.items():
         assert note, f"{name}.yaml: its first line must say what it is for"
         assert from_dict(TrainConfig, to_dict(config)) == config
+
+
+@dataclass(frozen=True)
+class Leg:
+    length: float = 1.0
+
+
+@dataclass(frozen=True)
+class Table:
+    legs: tuple[Leg, ...] = ()
+
+
+def test_a_tuple_of_dataclasses_is_read_back() -> None:
+    table = Table((Leg(2.0), Leg()))
+    assert to_dict(table) == {"legs": [{"length": 2.0}, {"length": 1.0}]}
+    assert from_dict(Table, to_dict(table)) == table
+    assert from_dict(Table, {"legs": []}) == Table()
+
+
+def test_a_fault_in_a_tuple_of_dataclasses_names_its_place() -> None:
+    with pytest.raises(ValueError, match=r"legs\[1\].*unknown key 'width'"):
+        from_dict(Table, {"legs": [{}, {"width": 1}]})
+    with pytest.raises(ValueError, match="legs got 3; expected a list of mappings, each of Leg"):
+        from_dict(Table, {"legs": 3})

@@ -13,7 +13,7 @@ from clay4d.renderers import render
 from clay4d.scenes import Scene, Views
 from clay4d.scenes.loaders import load_dataset
 from clay4d.training.metrics import masked_psnr, masked_ssim, psnr, ssim
-from clay4d.training.run import load_run
+from clay4d.training.run import data_folder, load_run
 
 EQUAL = 100.0
 """PSNR of pictures that are equal, dB: JSON has no infinity, and means should stay finite."""
@@ -79,6 +79,7 @@ def evaluate_run(
     """Evaluate a training run on a split of its data and leave RUN/metrics.json.
 
     Args:
+        run: folder of a run, or a scene's file.
         data: where the data is now, if not where it was trained on.
 
     Raises:
@@ -86,15 +87,25 @@ def evaluate_run(
         ValueError: data without that split.
     """
     scene, _, trained_on = load_run(run)
-    views = load_dataset(trained_on if data is None else data).split(split)
+    views = load_dataset(data_folder(data, trained_on)).split(split)
     metrics = evaluate(scene, views, name=split, progress=progress)
     write_metrics(run, metrics)
     return metrics
 
 
+def metrics_path(run: str | Path) -> Path:
+    """RUN/metrics.json, or FILE.metrics.json beside a scene's file.
+
+    >>> metrics_path("run").name
+    'metrics.json'
+    """
+    run = Path(run)
+    return run.with_name(f"{run.name}.{METRICS}") if run.is_file() else run / METRICS
+
+
 def write_metrics(run: str | Path, metrics: dict[str, Any]) -> None:
-    """Write RUN/metrics.json, whole or not at all."""
-    path = Path(run) / METRICS
+    """Write the file of `metrics_path`, whole or not at all."""
+    path = metrics_path(run)
     text = json.dumps(metrics, indent=1, allow_nan=False, ensure_ascii=False)
     with written_whole(path) as place:
         place.write_text(text + "\n", encoding="utf-8")

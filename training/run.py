@@ -116,19 +116,37 @@ def _nothing_left_of_a_failure(out: Path) -> Iterator[None]:
         raise
 
 
-def load_run(run: str | Path) -> tuple[SplatScene, TrainConfig, Path]:
+def load_run(run: str | Path) -> tuple[SplatScene, TrainConfig, Path | None]:
     """A run's scene, its config and the data it was trained on.
 
-    A run of `generate` was not trained: its config is the default one, its data its own pictures.
+    A run of `generate` was not trained: its config is the default one, its data its own pictures. A
+    scene's file in place of a run has the default config too, and no data.
 
     Raises:
         FileNotFoundError: no such run, or one that has not ended.
     """
     run = Path(run)
+    if run.is_file():
+        return load_scene(run), TrainConfig(), None
     raw = load_config(dict, run / "config.yaml")
     data = Path(raw.pop("data"))
     raw.pop("generated", None)
     return load_scene(run / SCENE), from_dict(TrainConfig, raw, where=str(run)), data
+
+
+def data_folder(given: str | Path | None, trained_on: Path | None) -> Path:
+    """Where the data is: as given, or where the run was trained.
+
+    Raises:
+        ValueError: neither is known.
+
+    >>> data_folder("data", None).name
+    'data'
+    """
+    folder = trained_on if given is None else Path(given)
+    if folder is None:
+        raise ValueError("data got none; a scene's file does not know its data. Give --data.")
+    return folder
 
 
 def _loop(trainer: Trainer, out: Path, began: float) -> None:

@@ -49,16 +49,16 @@ def evaluate(run: Run, *, split: str = "test", data: Path | None = None) -> None
     """Measure a run on views it was not trained on, and leave RUN/metrics.json.
 
     Args:
-        run: folder of a training run.
+        run: folder of a training run, or a scene's file such as .clay4d.
         split: views to measure on.
         data: where the data is, if not where the run was trained on it.
     """
     _check_run(run)
     _announce_kernels(20)
-    from clay4d.training.evaluate import evaluate_run
+    from clay4d.training.evaluate import evaluate_run, metrics_path
 
     metrics = evaluate_run(run, split=split, data=data, progress=sys.stderr.isatty())
-    _print_metrics(metrics, run / "metrics.json")
+    _print_metrics(metrics, metrics_path(run))
 
 
 def render(
@@ -75,7 +75,7 @@ def render(
     """Render a video of a run along a camera path.
 
     Args:
-        run: folder of a training run.
+        run: folder of a training run, or a scene's file such as .clay4d.
         path: orbit, spiral, test (through the test views), or a path file in JSON.
         out: video file; RUN/PATH.mp4 by default.
         frames: frames of the video; a path file has its own.
@@ -89,15 +89,16 @@ def render(
     from clay4d.renderers.paths import PATHS, camera_path, read_path
     from clay4d.renderers.video import render_video
     from clay4d.scenes.loaders import load_dataset
-    from clay4d.training.run import load_run
+    from clay4d.training.run import data_folder, load_run
 
     scene, _, trained_on = load_run(run)
     if path in PATHS:
-        dataset = load_dataset(trained_on if data is None else data)
+        dataset = load_dataset(data_folder(data, trained_on))
         cameras, rate = camera_path(path, dataset, frames=frames), 30.0
     else:
         cameras, rate = read_path(path)
-    target = run / f"{Path(path).stem}.mp4" if out is None else out
+    beside = run.parent if run.is_file() else run
+    target = beside / f"{Path(path).stem}.mp4" if out is None else out
     written = render_video(target, scene, cameras.resized(scale), fps=fps or rate, show=show)
     print(f"{target}: {written} frames")
 
@@ -109,10 +110,12 @@ def export(
     time: float | None = None,
     frames: int | None = None,
 ) -> None:
-    """Write a run's Gaussians for other programs: .ply, .glb, .gltf, .usdc, .usda or .usdz.
+    """Write a run as one small .clay4d file, or its Gaussians for other programs.
+
+    Those are .ply, .glb, .gltf, .usdc, .usda and .usdz.
 
     Args:
-        run: folder of a training run.
+        run: folder of a training run, or a scene's file such as .clay4d.
         out: the file, whose suffix says the format, or a folder for numbered .ply files, one a moment.
             USD needs the extra `export`.
         time: seconds after the start; the start by default.
@@ -294,8 +297,10 @@ def parse_train(args: Sequence[str]) -> TrainCommand:
 
 def _check_run(run: Path) -> None:
     # Before torch is loaded, since a wrong name is the commonest mistake.
-    if not (run / "config.yaml").is_file():
-        raise FileNotFoundError(f"run got {run}; expected a folder that `clay4d train` wrote.")
+    if not (run / "config.yaml").is_file() and not run.is_file():
+        raise FileNotFoundError(
+            f"run got {run}; expected a folder that `clay4d train` wrote, or a scene's file."
+        )
 
 
 def _announce_kernels(seconds: int) -> None:

@@ -2,6 +2,7 @@
 
 A dataclass's fields are the keys of its mapping in YAML. Where a field is a union of dataclasses, the
 mapping names the member by its class: `motion: {kind: control-nodes, nodes: 512}` is `ControlNodes`.
+A list of mappings is a `tuple[SomeDataclass, ...]`.
 What `to_dict` gives, `from_dict` reads back to an equal value. Nothing here imports anything heavy.
 """
 
@@ -155,6 +156,13 @@ def _options(hint: Any) -> tuple[Any, ...]:
     return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
+def _of_dataclasses(hint: Any) -> bool:
+    """Whether a hint is a tuple of any number of dataclasses, all of one kind."""
+    args = get_args(hint)
+    many = get_origin(hint) is tuple and len(args) == 2 and args[1] is Ellipsis
+    return many and dataclasses.is_dataclass(args[0])
+
+
 def _plain(value: Any, *, tagged: bool) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         tag = {KIND: kind_name(type(value))} if tagged else {}
@@ -195,6 +203,10 @@ def _value(hint: Any, raw: Any, where: str, at: str) -> Any:
         return _member(classes, raw, where, at)
     if classes:
         return _dataclass(classes[0], raw, where, at)
+    for option in options:
+        if _of_dataclasses(option) and isinstance(raw, list | tuple):
+            each = get_args(option)[0]
+            return tuple(_value(each, x, where, f"{at}[{k}]") for k, x in enumerate(raw))
     for option in options:
         found, value = _scalar(option, raw)
         if found:
@@ -260,6 +272,8 @@ def _words(hint: Any) -> str:
     """A type in words, for error messages."""
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     names |= {Path: "a path", type(None): "null"}
+    if _of_dataclasses(hint):
+        return f"a list of mappings, each of {get_args(hint)[0].__name__}"
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(map(str, get_args(hint)))
     if get_origin(hint) in (list, tuple):

@@ -295,7 +295,8 @@ def test_usd_keeps_sizes_that_change(tmp_path: Path) -> None:
     assert [float(scales.Get(k)[0][0]) for k in range(3)] == [1.0, 1.5, 2.0]
 
 
-@pytest.mark.parametrize("suffix", sorted(WRITERS))
+# A .clay4d file keeps a motion model, which this scene has none of; tests/scenes/test_clay4d_file.py has its turn.
+@pytest.mark.parametrize("suffix", sorted(set(WRITERS) - {".clay4d"}))
 def test_same_scene_same_bytes(suffix: str, tmp_path: Path) -> None:
     if suffix.startswith(".usd"):
         pytest.importorskip("pxr", reason="usd-core (the extra export) is not installed")

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from clay4d.world_model.model.heads import BirthHead, Births, FutureHead, Futures
+from clay4d.world_model.model.birth import Announced, BirthHead, draw_state
+from clay4d.world_model.model.heads import FutureHead, Futures
 from clay4d.world_model.model.text import Patcher, TextEncoder, whitespace_patches
 from clay4d.world_model.reasoners import EventSizes, Size, Thinker, build_reasoner
 from clay4d.world_model.reasoners.thinker import Mind
@@ -74,7 +75,7 @@ class Dynamics(nn.Module):
         for table in (self.slot, self.kinds):
             nn.init.normal_(table.weight, std=0.5)
         self.future = FutureHead(width, segment=k, modes=size.modes)
-        self.birth = BirthHead(width, segment=k, modes=size.modes, looks=size.looks)
+        self.birth = BirthHead(width, segment=k, looks=size.looks)
         # What looks and stages are like over all worlds; set from the cached slots.
         self.register_buffer("looks_mean", torch.zeros(size.looks))
         self.register_buffer("looks_scale", torch.ones(size.looks))
@@ -136,12 +137,38 @@ class Dynamics(nn.Module):
             found, present, straight_on(segment, self.size.segment), segment.quats[:, -1]
         )
 
-    def start(self, mind: Mind, count: int) -> Births:
-        """Ways in which a scene can begin, from what was read and thought; `count` slots."""
+    def announce(self, mind: Mind, count: int) -> Announced:
+        """Which of `count` slots a scene begins with, and their looks, from what was read and thought."""
         n = len(mind.cache.real)
-        queries = (self.slot.weight[:count] + self.kinds.weight[3]).expand(n, -1, -1)
-        found = self.reasoner.answer(mind, queries, torch.ones(n, count, dtype=torch.bool))
+        every = torch.ones(n, count, dtype=torch.bool)
+        found = self.reasoner.answer(mind, self._births(count).expand(n, -1, -1), every)
         return self.birth(found)  # type: ignore[no-any-return]
+
+    def velocity(
+        self,
+        mind: Mind,
+        state: Float[Tensor, "N B S"],
+        time: Float[Tensor, " N"],
+        present: Bool[Tensor, "N B"],
+    ) -> Float[Tensor, "N B S"]:
+        """Whither a half-drawn beginning goes, at a moment of the flow."""
+        queries = self._births(state.shape[1]) + self.birth.query(state, time)
+        found: Tensor = self.birth.give(self.reasoner.answer(mind, queries, present))
+        return found
+
+    def begin_somehow(
+        self, mind: Mind, present: Bool[Tensor, "N B"], draws: torch.Generator, temperature: float
+    ) -> tuple[Tensor, Tensor]:
+        """Draw the first frames of what is there: positions [N, k, B, 3] and quats [N, k, B, 4]."""
+        state = draw_state(
+            lambda s, t: self.velocity(mind, s, t, present),
+            (*present.shape, self.birth.size), draws, temperature=temperature,
+        )  # fmt: skip
+        places, turns = self.birth.unpack(state)
+        return places, turns
+
+    def _births(self, count: int) -> Float[Tensor, "count D"]:
+        return self.slot.weight[:count] + self.kinds.weight[3]
 
 
 def straight_on(segment: Segment, count: int) -> Float[Tensor, "N count B 3"]:

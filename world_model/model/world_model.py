@@ -18,7 +18,6 @@ from clay4d.world_model.decoders.radiance_field import FieldDecoder
 from clay4d.world_model.encoder import Encoder
 from clay4d.world_model.encoder.segmenter import Segmenter
 from clay4d.world_model.model.dynamics import Dynamics, DynamicsSize, Segment
-from clay4d.world_model.model.heads import Births
 from clay4d.world_model.model.text import PATCHERS
 from clay4d.world_model.reasoners import Disturbance, Thoughts
 from clay4d.world_model.reasoners.thinker import Mind
@@ -27,7 +26,7 @@ from clay4d.world_model.slots import Slots
 from clay4d.world_model.training.config import WorldModelConfig
 from clay4d.world_model.training.stage import generator
 
-FORMAT = "clay4d-world-model-1"
+FORMAT = "clay4d-world-model-2"
 FPS = 12.0
 """Frames a second of the worlds that the model learns from."""
 
@@ -130,8 +129,7 @@ class WorldModel(nn.Module):
 
         if context is None:
             mind = think(self.dynamics.begin(prompts), 0.0)
-            births = self.dynamics.start(mind, self.config.encoder.objects)
-            slots = self._born(births, draws, temperature)
+            slots = self._born(mind, draws, temperature)
             first, shown = whole_segment(slots, k), k
         else:
             shown = context.positions.shape[1]
@@ -160,21 +158,17 @@ class WorldModel(nn.Module):
         whole = replace(slots, positions=positions, quats=quats, seen=seen, times=times)
         return whole, Thinking(tuple(minds), tuple(starts))
 
-    def _born(self, births: Births, draws: torch.Generator, temperature: float) -> Slots:
+    def _born(self, mind: Mind, draws: torch.Generator, temperature: float) -> Slots:
         """A drawn beginning."""
-        mode = draw_modes(births.futures.chances, draws, temperature)
-        rows = torch.arange(len(mode))
-        positions, quats = births.futures.choose(mode)
-        shift = torch.randn(positions[:, 0].shape, generator=draws)
-        # Half as far as the doubt says: what is on the floor should not be drawn far below it.
-        shift = 0.5 * temperature * shift * births.start_doubt[rows, mode].exp()[..., None]
-        present = births.present > 0
+        said = self.dynamics.announce(mind, self.config.encoder.objects)
+        present = said.present > 0
         present[:, 0] |= ~present.any(1)
-        stage = self.dynamics.stage_mean.expand(len(mode), -1)
-        looks = self.dynamics.looks_of(births.looks[rows, mode])
+        positions, quats = self.dynamics.begin_somehow(mind, present, draws, temperature)
+        stage = self.dynamics.stage_mean.expand(len(present), -1)
         seen = present[:, None].expand(positions.shape[:3])
-        times = torch.arange(positions.shape[1]).expand(len(mode), -1) / FPS
-        return Slots(looks, stage, positions + shift[:, None], quats, seen, present, times)
+        times = torch.arange(positions.shape[1]).expand(len(present), -1) / FPS
+        looks = self.dynamics.looks_of(said.looks)
+        return Slots(looks, stage, positions, quats, seen, present, times)
 
 
 def draw_modes(chances: Float[Tensor, "N M"], draws: torch.Generator, temperature: float) -> Tensor:

@@ -56,6 +56,8 @@ class ReasoningConfig:
     blind: float = 0.4
     """Share of worlds of which only the prompt is given."""
     event_weight: float = 0.1
+    birth_weight: float = 3.0
+    """Of the flow that draws beginnings."""
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clay4d.scenes.quaternions import multiply, rotate
+from clay4d.world_model.model.birth import announced_loss, flow_loss
 from clay4d.world_model.model.dynamics import Segment
-from clay4d.world_model.model.heads import (
-    Futures,
-    birth_log_likelihoods,
-    log_likelihoods,
-)
+from clay4d.world_model.model.heads import Futures, log_likelihoods
 from clay4d.world_model.model.world_model import FPS, WorldModel
 from clay4d.world_model.reasoners.thinker import Mind
 from clay4d.world_model.script import mention_order
@@ -29,6 +26,8 @@ from clay4d.world_model.training.stage import generator
 
 PLACE = 2
 """Of this stage's draws among all draws of a seed."""
+FLOWS = 2
+"""Moments of the flow that a beginning is asked about; each is a cheap answer to what was read once."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class ReasoningStage:
         mind = dynamics.begin(lesson.prompts, None if lesson.blind else lesson.whole.stage)
         if lesson.blind:
             mind, written = self._think(mind, lesson, 0)
-            birth, parts = self._birth(mind, lesson)
+            birth, parts = self._birth(mind, lesson, step)
             total, said = total + birth, said | parts
         segment = lesson.context
         mind = dynamics.read(mind, segment, lesson.looks, lesson.present, 0)
@@ -189,21 +188,24 @@ class ReasoningStage:
         first = lesson.thoughts - thoughts.logits[0].shape[1]
         return mind, event_loss(thoughts.logits, written[:, first:])
 
-    def _birth(self, mind: Mind, lesson: Lesson) -> tuple[Tensor, dict[str, Tensor]]:
+    def _birth(self, mind: Mind, lesson: Lesson, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         dynamics, whole = self.model.dynamics, lesson.whole.at(slice(0, self.config.segment))
-        births = dynamics.start(mind, lesson.present.shape[1])
-        weight = (whole.seen & whole.present[:, None]).float()
-        looks = dynamics.normal(whole.looks)
-        ll = birth_log_likelihoods(
-            births, whole.positions, looks, whole.present, weight, looks_weight=3 / looks.shape[-1]
-        )
-        scored = births.futures.chances + ll
-        loss = -torch.logsumexp(scored, 1).sum() / weight.sum().clamp_min(1)
-        there = F.binary_cross_entropy_with_logits(births.present, whole.present.float())
-        _, quats = births.futures.choose(scored.argmax(1).detach())
-        spun = _rotation_loss(quats, whole.quats, weight)
-        right = ((births.present > 0) == whole.present).all(1).float().mean()
-        return loss + there + 0.1 * spun, {"birth": loss.detach(), "count_right": right}
+        present = whole.present
+        said = dynamics.announce(mind, present.shape[1])
+        sure = announced_loss(said, dynamics.normal(whole.looks), present)
+        state = dynamics.birth.pack(whole.positions, whole.quats)
+        weight = dynamics.birth.weights((whole.seen & present[:, None]).float())
+        flow = torch.zeros(())
+        for k in range(FLOWS):
+            draws = generator(self.seed, PLACE, step, 1 + k)
+            flow = flow + flow_loss(
+                lambda s, t: dynamics.velocity(mind, s, t, present), state, weight, draws
+            )
+        flow = flow / FLOWS
+        right = ((said.present > 0) == present).all(1).float().mean()
+        return sure + self.config.birth_weight * flow, {
+            "birth": flow.detach(), "sure": sure.detach(), "count_right": right,
+        }  # fmt: skip
 
     def preview(self, folder: Path, step: int) -> None:
         """Nothing to draw: slots are numbers; `score` says how far predictions are off."""
