@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := $(filter-out tests benchmarks build,$(patsubst %/__init__.py,%,$(wildcard */__init__.py)))
 
-.PHONY: demo test lint types bench format
+.PHONY: demo test lint types links bench format docs
 
 # A small moving scene: made, trained on and shown in about three minutes; nothing is downloaded.
 demo: runs/demo/index.html
@@ -24,12 +24,24 @@ format: .venv/ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# mypy wants one folder that holds the whole package, so it is given links to the real ones.
-types: .venv/ready
+# mypy and mkdocstrings want one folder that holds the whole package, so they are given links to the real ones.
+links:
 	rm -rf build/types
 	mkdir -p build/types/clay4d
 	ln -s $(addprefix $(CURDIR)/,$(wildcard src/clay4d/*.py) src/clay4d/py.typed $(PACKAGES)) build/types/clay4d
+
+types: .venv/ready links
 	MYPYPATH=build/types $(BIN)/mypy
+
+# The pages of docs/ as a site in build/docs, for a browser without a network; help texts are the commands' own.
+docs: .venv/ready links
+	$(BIN)/pip install -q -e ".[docs]" -c constraints.txt
+	mkdir -p build/help
+	for command in $$(sed -n 's/^--8<-- "\(.*\)\.txt"$$/\1/p' docs/commands.md); do \
+	  COLUMNS=84 $(BIN)/clay4d $$(echo $$command | tr . ' ') --help > build/help/$$command.txt || exit 1; \
+	done
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
+	@echo "See build/docs/index.html"
 
 # Speed of the rasteriser, the loss and Adam, each against a rival timed in turn with it.
 bench: .venv/ready

@@ -22,7 +22,7 @@ from torch import Tensor
 from clay4d.files import written_whole
 from clay4d.scenes import Cameras, Dataset
 
-PATHS = ("orbit", "spiral", "test")
+PATHS = ("orbit", "spiral", "test", "train")
 STEEPEST = math.radians(85)
 """Highest elevation of an orbit: straight above, no direction is up."""
 
@@ -30,18 +30,19 @@ STEEPEST = math.radians(85)
 def camera_path(
     path: str, dataset: Dataset, *, frames: int = 120, duration: float | None = None
 ) -> Cameras:
-    """The cameras of a named path through a data set: orbit, spiral or test.
+    """The cameras of a named path through a data set: orbit, spiral, test or train.
 
     Args:
-        path: "orbit" and "spiral" follow the training cameras, "test" goes through the test views.
+        path: "orbit" and "spiral" follow the training cameras, "test" and "train" go through the views
+            of that split.
         duration: seconds that the path's times span; the data set's by default.
 
     Raises:
         ValueError: an unknown path, no test views, fewer than one frame.
     """
     seconds = dataset.duration if duration is None else duration
-    if path == "test":
-        return through(dataset.split("test").cameras, frames=frames)
+    if path in ("test", "train"):
+        return through(dataset.split(path).cameras, frames=frames)
     around = {"orbit": orbit, "spiral": spiral}
     if path not in around:
         raise ValueError(f"path got {path!r}; expected {', '.join(PATHS)} or a path file.")

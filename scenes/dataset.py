@@ -72,6 +72,18 @@ class Views:
     def __len__(self) -> int:
         return len(self.names)
 
+    def seen_by(self, cameras: Cameras) -> Views:
+        """The same pictures with other cameras of the same size and number.
+
+        Raises:
+            ValueError: another number of cameras.
+        """
+        return Views(
+            cameras, self.names, self._decode, camera_ids=self.camera_ids,
+            background=self.background, memory_budget=self.memory_budget,
+            depth=self._depth, covisible=self._covisible,
+        )  # fmt: skip
+
     def pixels(self, index: int) -> UInt8[np.ndarray, "H W D"]:
         """Picture `index` as decoded, read-only, from memory where it is still there.
 

@@ -1,14 +1,19 @@
-"""Every example in a docstring runs."""
+"""Every example in a docstring runs, and the pages name everything there is."""
 
 from __future__ import annotations
 
 import doctest
 import importlib
 import pkgutil
+import re
+from pathlib import Path
 
 import pytest
 
 import clay4d
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
 
 
 def modules() -> list[str]:
@@ -44,3 +49,29 @@ def test_there_are_examples() -> None:
     finder = doctest.DocTestFinder()
     found = [t for n in modules() for t in finder.find(importlib.import_module(n)) if t.examples]
     assert len(found) > 40
+
+
+def test_the_page_of_commands_has_every_command() -> None:
+    from clay4d.cli import COMMANDS
+
+    headings = re.findall(r"^## (\S+)$", (DOCS / "commands.md").read_text("utf-8"), re.MULTILINE)
+    assert headings == list(COMMANDS)
+
+
+def test_the_reference_has_every_public_name() -> None:
+    listed = set(
+        re.findall(r"^::: (\S+)$", (DOCS / "reference.md").read_text("utf-8"), re.MULTILINE)
+    )
+    for name in clay4d.__all__:
+        value = getattr(clay4d, name)
+        assert f"clay4d.{clay4d._HOMES[name]}" in listed or any(
+            full.startswith("clay4d.") and full.endswith(f".{value.__name__}") for full in listed
+        ), name
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    import yaml
+
+    nav = str(yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"])
+    for page in DOCS.glob("*.md"):
+        assert f"'{page.name}'" in nav, page.name

@@ -121,7 +121,28 @@ class SpaceTime:
     """Share of the steps before which nothing moves."""
 
 
-Motion = Static | ControlNodes | HexPlane | Polynomial | MotionBases | Deformation | SpaceTime
+@dataclass(frozen=True)
+class OwnMotion:
+    """A motion model of one's own, put into `clay4d.scenes.store.MOTIONS` under a name."""
+
+    model: str = "static"
+    """Its name there; it is made without options."""
+    lr: float = 1e-3
+    """Learning rate of what it adds: rows of each Gaussian and shared parameters alike."""
+    start: float = 0.0
+    """Share of the steps before which nothing moves."""
+
+
+Motion = (
+    Static
+    | ControlNodes
+    | HexPlane
+    | Polynomial
+    | MotionBases
+    | Deformation
+    | SpaceTime
+    | OwnMotion
+)
 
 
 @dataclass(frozen=True)

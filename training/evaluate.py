@@ -13,6 +13,7 @@ from clay4d.renderers import render
 from clay4d.scenes import Scene, Views
 from clay4d.scenes.loaders import load_dataset
 from clay4d.training.metrics import masked_psnr, masked_ssim, psnr, ssim
+from clay4d.training.poses import with_poses
 from clay4d.training.run import data_folder, load_run
 
 EQUAL = 100.0
@@ -78,6 +79,8 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Evaluate a training run on a split of its data and leave RUN/metrics.json.
 
+    Training cameras are where the run has refined them to, if it has; others where the data says.
+
     Args:
         run: folder of a run, or a scene's file.
         data: where the data is now, if not where it was trained on.
@@ -87,7 +90,7 @@ def evaluate_run(
         ValueError: data without that split.
     """
     scene, _, trained_on = load_run(run)
-    views = load_dataset(data_folder(data, trained_on)).split(split)
+    views = with_poses(load_dataset(data_folder(data, trained_on)), run).split(split)
     metrics = evaluate(scene, views, name=split, progress=progress)
     write_metrics(run, metrics)
     return metrics

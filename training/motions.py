@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from clay4d.scenes import motion as models
+from clay4d.scenes import store
 from clay4d.scenes.motion import Motion
 from clay4d.scenes.splat_scene import SplatScene
 from clay4d.training import config as options
@@ -42,6 +43,8 @@ def build_motion(motion: options.Motion, extent: float) -> Motion:
             return models.Deformation(**given, extent=extent)
         case options.SpaceTime():
             return models.SpaceTime(**given, extent=extent)
+        case options.OwnMotion(model=kind):
+            return store.build_motion(kind, {})
 
 
 def place_motion(scene: SplatScene) -> None:

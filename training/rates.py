@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ from clay4d.training.config import (
     HexPlane,
     Motion,
     MotionBases,
+    OwnMotion,
     Polynomial,
     Rates,
     SpaceTime,
@@ -37,8 +39,11 @@ class Rate:
 
 
 def row_rates(rates: Rates, motion: Motion, extent: float) -> dict[str, Rate]:
-    """Rates of the per-Gaussian parameters by name."""
-    found = {
+    """Rates of the per-Gaussian parameters by name; what a model of one's own adds has one rate."""
+    found: dict[str, Rate] = {}
+    if isinstance(motion, OwnMotion):
+        found = defaultdict(lambda: Rate(motion.lr, rates.final))
+    found |= {
         "means": Rate(rates.means * extent, rates.final_means),
         "scales": Rate(rates.scales, rates.final),
         "quats": Rate(rates.quats, rates.final),
@@ -74,7 +79,7 @@ def motion_rates(rates: Rates, motion: Motion) -> dict[str, Rate]:
                 "planes": Rate(motion.lr, rates.final_means),
                 "": Rate(motion.lr / 10, rates.final_means),
             }
-        case MotionBases() | Deformation():
+        case MotionBases() | Deformation() | OwnMotion():
             return {"": Rate(motion.lr, rates.final_means)}
         case Polynomial() | SpaceTime() | Static():
             return {}

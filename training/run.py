@@ -28,6 +28,7 @@ from clay4d.training.checks import check_config
 from clay4d.training.config import TrainConfig
 from clay4d.training.memory import keep_freed_memory
 from clay4d.training.plan import plan_steps
+from clay4d.training.poses import save_poses
 from clay4d.training.start import with_points
 from clay4d.training.trainer import Report, Trainer
 from clay4d.training.warm import ensure_kernels
@@ -171,6 +172,8 @@ def _loop(trainer: Trainer, out: Path, began: float) -> None:
                 _log(writer, report, float(np.mean(recent)))
             if report.step % config.checkpoint_every == 0 or report.step == config.steps:
                 save_checkpoint(out / CHECKPOINT, trainer, seconds=time.monotonic() - began)
+                if trainer.poses is not None:
+                    save_poses(out, trainer.poses, trainer.dataset.train)
                 if not watched:  # a log has no use for a bar that moves
                     print(_line(config, report, state, time.monotonic() - began), file=sys.stderr)
                 _preview(trainer.scene, trainer.dataset, out / "previews", report.step)

@@ -77,7 +77,7 @@ def render(
 
     Args:
         run: folder of a training run, or a scene's file such as .clay4d.
-        path: orbit, spiral, test (through the test views), or a path file in JSON.
+        path: orbit, spiral, test or train (through those views), or a path file in JSON.
         out: video file; RUN/PATH.mp4 by default.
         frames: frames of the video; a path file has its own.
         fps: frames a second; 30, or the path file's.
@@ -90,11 +90,12 @@ def render(
     from clay4d.renderers.paths import PATHS, camera_path, read_path
     from clay4d.renderers.video import render_video
     from clay4d.scenes.loaders import load_dataset
+    from clay4d.training.poses import with_poses
     from clay4d.training.run import data_folder, load_run
 
     scene, _, trained_on = load_run(run)
     if path in PATHS:
-        dataset = load_dataset(data_folder(data, trained_on))
+        dataset = with_poses(load_dataset(data_folder(data, trained_on)), run)
         cameras, rate = camera_path(path, dataset, frames=frames), 30.0
     else:
         cameras, rate = read_path(path)

@@ -173,3 +173,23 @@ def test_the_scene_of_a_run_is_what_python_gives(trained: Path) -> None:
     assert config.steps == 60
     camera = run.load_dataset(data).train.cameras[0]
     assert render(scene, camera).images.shape == (1, 48, 48, 3)
+
+
+def test_refined_poses_are_left_with_the_run_and_used(
+    clay4d: Callable[..., Result], pictures: Path, tiny: str, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    code, _, err = clay4d("train", tiny, "--data", pictures, "--out", run, "--losses.poses")
+    assert code == 0, err
+    found = {}
+    for name in ("poses.json", "elsewhere"):
+        if name == "elsewhere":
+            (run / "poses.json").rename(run / name)
+        for split in ("train", "test"):
+            assert clay4d("evaluate", run, "--split", split)[0] == 0
+            found[name, split] = json.loads((run / "metrics.json").read_text())["psnr"]
+    assert found["poses.json", "test"] == found["elsewhere", "test"]
+    assert found["poses.json", "train"] != found["elsewhere", "train"]
+    (run / "elsewhere").rename(run / "poses.json")
+    code, out, err = clay4d("render", run, "--path", "train", "--frames", 3)
+    assert code == 0 and "train.mp4: 3 frames" in out, err

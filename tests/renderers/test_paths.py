@@ -137,7 +137,9 @@ def test_paths_by_name() -> None:
     for name in ("orbit", "spiral", "test"):
         path = camera_path(name, dataset, frames=6)
         assert len(path) == 6 and path.times[-1] == 2.0
-    with pytest.raises(ValueError, match="path got 'helix'; expected orbit, spiral, test or a"):
+    with pytest.raises(
+        ValueError, match="path got 'helix'; expected orbit, spiral, test, train or a"
+    ):
         camera_path("helix", dataset)
     for name in ("orbit", "spiral", "test"):
         with pytest.raises(ValueError, match="frames got 0; expected at least 1."):
@@ -179,7 +181,9 @@ def test_a_wrong_path_file_is_named(change: dict, message: str, tmp_path: Path) 
 
 
 def test_no_path_file_and_no_json_are_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="expected orbit, spiral, test or a path file"):
+    with pytest.raises(
+        FileNotFoundError, match="expected orbit, spiral, test, train or a path file"
+    ):
         read_path(tmp_path / "none.json")
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(ValueError, match="bad.json is not JSON"):

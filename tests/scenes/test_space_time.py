@@ -75,10 +75,31 @@ def test_cuts_and_their_gradients_agree_with_float64() -> None:
             [x.detach().double() for x in (means, cov, there, *(v.grad for v in own.values()))]
         )
     for name, a, b in zip(("means", "covariance", "presence", *SHAPES), *found):
-        # The damping of nearly equal eigenvalues takes some of the gradient, from few Gaussians.
-        off = (a - b).abs().flatten(1).amax(1) if a.ndim > 1 else (a - b).abs()
-        assert off.median() < 1e-5, name
-        assert off.max() < 1e-2 * (1 + b.abs().max()), name
+        assert (a - b).abs().max() < 1e-6 * (1 + b.abs().max()), name
+
+
+def test_gradients_hold_where_two_eigenvalues_are_nearly_equal() -> None:
+    """Gaps down to 2e-6 of the largest, and a loss in float32, as the rasteriser's is."""
+    raw = rows()
+    raw["scales"][:, 1] = raw["scales"][:, 0] + torch.logspace(-6, -1, N)
+    raw["lean"] = raw["lean"] * torch.tensor([1, 0.05, 0.05, 0.05])
+    w = torch.randn(N, 3, 3, generator=torch.Generator().manual_seed(9))
+    grads = []
+    for precise in (False, True):
+        own = {k: (v.double() if precise else v).clone().requires_grad_() for k, v in raw.items()}
+        if precise:
+            cov = plainly(own)[1]
+            (cov * w).sum().backward()
+        else:
+            _, quats, scales, _ = condition(own)
+            (covariances(quats, scales) * w).sum().backward()
+        grads.append([own[k].grad.double() for k in ("scales", "lean")])
+    apart = torch.linalg.eigvalsh(cov.detach()).diff(dim=1).amin(1)
+    assert apart.min() < 1e-5 and apart.median() < 1e-3
+    for a, b in zip(*grads):
+        size = b.abs().amax(1)
+        off = (a - b).abs().amax(1) / (size + 1e-3 * size.max())
+        assert off.median() < 1e-4 and off.max() < 0.05
 
 
 def test_gradients_of_any_function_of_quats_agree_with_finite_differences() -> None:

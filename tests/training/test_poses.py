@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 
+import pytest
 import torch
 
 from clay4d.renderers import rasterization
@@ -11,7 +14,7 @@ from clay4d.scenes import Cameras, Dataset, Gaussians, Views
 from clay4d.scenes.quaternions import from_rotation_vector, rotate
 from clay4d.training.config import Losses, McmcDensity, Schedule, Start, TrainConfig
 from clay4d.training.config import Polynomial as Paths
-from clay4d.training.poses import PoseRefinement
+from clay4d.training.poses import PoseRefinement, save_poses, with_poses
 from clay4d.training.trainer import Trainer
 
 
@@ -104,3 +107,33 @@ def test_a_run_moves_the_cameras_and_learns_more(swinging: Dataset) -> None:
         return sum(r.mse for r in reports[-36:]) / 36
 
     assert error(True) < 0.8 * error(False)
+
+
+def test_refined_poses_are_read_back_to_the_bit_for_training_pictures_alone(
+    swinging: Dataset, tmp_path: Path
+) -> None:
+    assert with_poses(swinging, tmp_path) is swinging
+    poses = PoseRefinement(swinging.train.cameras.viewmats, extent=2.0)
+    with torch.no_grad():
+        poses.turns.normal_(0, 0.1, generator=torch.Generator().manual_seed(0))
+        poses.shifts.normal_(0, 0.1, generator=torch.Generator().manual_seed(1))
+    save_poses(tmp_path, poses, swinging.train)
+    found = with_poses(swinging, tmp_path)
+    for k, view in enumerate(found.train.cameras.viewmats):
+        assert torch.equal(view, poses(k)[0].detach())
+    assert found.split("test") is swinging.split("test")
+    assert torch.equal(found.train[3].image, swinging.train[3].image)
+    assert torch.equal(found.train.cameras.times, swinging.train.cameras.times)
+
+
+def test_poses_of_other_pictures_are_refused(swinging: Dataset, tmp_path: Path) -> None:
+    poses = PoseRefinement(swinging.train.cameras.viewmats, extent=2.0)
+    save_poses(tmp_path, poses, swinging.train)
+    written = json.loads((tmp_path / "poses.json").read_text())
+    for key, value, message in (
+        ("names", ["a"], "poses.json got other pictures than those of swinging"),
+        ("viewmats", written["viewmats"][1:], "poses.json got .*; expected 18×4×4 numbers"),
+    ):
+        (tmp_path / "poses.json").write_text(json.dumps(written | {key: value}))
+        with pytest.raises(ValueError, match=message):
+            with_poses(swinging, tmp_path)
