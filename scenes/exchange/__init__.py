@@ -15,6 +15,7 @@ from clay4d.scenes.exchange.ksplat import read_ksplat
 from clay4d.scenes.exchange.ply import write_ply, write_ply_sequence
 from clay4d.scenes.exchange.ply_reading import read_ply
 from clay4d.scenes.exchange.sequence import SplatSequence, is_sequence, read_ply_sequence
+from clay4d.scenes.exchange.sog import read_sog
 from clay4d.scenes.exchange.spz import read_spz, write_spz
 from clay4d.scenes.exchange.usd_splats import write_usd_splats
 
@@ -28,13 +29,13 @@ WRITERS: dict[str, Any] = {
 
 READERS = {
     ".clay4d": read_clay4d, ".ply": read_ply, ".splat": read_splat, ".ksplat": read_ksplat,
-    ".spz": read_spz,
+    ".spz": read_spz, ".sog": read_sog,
 }  # fmt: skip
 """By suffix, of files that `load`, render, evaluate and export take in a run's place."""
 
 __all__ = [
     "READERS", "WRITERS", "SplatSequence", "from_gsplat", "is_sequence", "read_clay4d",
-    "read_ksplat", "read_ply", "read_ply_sequence", "read_splat", "read_spz", "to_gsplat",
+    "read_ksplat", "read_ply", "read_ply_sequence", "read_sog", "read_splat", "read_spz", "to_gsplat",
     "write_clay4d", "write_compressed_ply", "write_gltf_splats", "write_ply", "write_ply_sequence",
     "write_splat", "write_spz", "write_usd_splats", "writer_for",
 ]  # fmt: skip

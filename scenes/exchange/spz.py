@@ -269,7 +269,7 @@ def _packed(quats: Float[np.ndarray, "N 4"]) -> np.ndarray:
     xyzw = (quats * np.array([1.0, 1, -1, -1]))[:, [1, 2, 3, 0]]
     largest = np.abs(xyzw).argmax(1)
     xyzw = xyzw * np.where(xyzw[np.arange(len(xyzw)), largest] < 0, -1.0, 1.0)[:, None]
-    word = largest.astype(np.uint32)
+    word: np.ndarray = largest.astype(np.uint32)
     for k in range(4):
         size = np.minimum(np.floor(np.abs(xyzw[:, k]) / SIXTH + 0.5), 511).astype(np.uint32)
         part = ((xyzw[:, k] < 0).astype(np.uint32) << np.uint32(9)) | size
