@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -26,6 +26,9 @@ from clay4d.scenes.motion import (
 from clay4d.scenes.motion.rigid_paths import from_rigid_parts
 from clay4d.scenes.splat_scene import SplatScene
 from clay4d.scenes.store_checks import check_header, check_indices, check_shapes
+
+if TYPE_CHECKING:
+    from clay4d.scenes.exchange import SplatSequence
 
 FORMAT = "clay4d-scene-1"
 MOTIONS: dict[str, Any] = {
@@ -150,18 +153,26 @@ def save_scene(path: str | Path, scene: SplatScene) -> None:
     write_tensors(Path(path), scene_tensors(scene), header)
 
 
-def load_scene(path: str | Path) -> SplatScene:
+def load_scene(path: str | Path) -> SplatScene | SplatSequence:
     """Read a scene that `save_scene` wrote, or a file of one of `exchange.READERS`, by its suffix.
+
+    A folder of numbered .ply files is a scene too, one that moves.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is no scene, or of another version.
     """
-    from clay4d.scenes.exchange import READERS  # they build scenes by this module
+    from clay4d.scenes.exchange import (
+        READERS,
+        read_ply_sequence,
+    )  # they build scenes by this module
 
+    if Path(path).is_dir():
+        return read_ply_sequence(path)
     read = READERS.get(Path(path).suffix.lower())
     if read is not None:
-        return read(path)
+        loaded: SplatScene = read(path)
+        return loaded
     tensors, header = read_tensors(Path(path))
     if header.get("format") != FORMAT:
         raise ValueError(f"{path} got format {header.get('format')!r}; expected {FORMAT!r}.")

@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from clay4d.config import from_dict, load_config, save_config
 from clay4d.renderers.render import render
 from clay4d.scenes import Dataset
+from clay4d.scenes.exchange.sequence import SplatSequence, is_sequence
 from clay4d.scenes.loaders import load_dataset
 from clay4d.scenes.splat_scene import SplatScene
 from clay4d.scenes.store import load_scene, save_scene
@@ -117,17 +118,20 @@ def _nothing_left_of_a_failure(out: Path) -> Iterator[None]:
         raise
 
 
-def load_run(run: str | Path) -> tuple[SplatScene, TrainConfig, Path | None]:
+def load_run(
+    run: str | Path,
+) -> tuple[SplatScene | SplatSequence, TrainConfig, Path | None]:
     """A run's scene, its config and the data it was trained on.
 
     A run of `generate` was not trained: its config is the default one, its data its own pictures. A
-    scene's file in place of a run has the default config too, and no data.
+    scene's file, or a folder of numbered .ply files, in place of a run has the default config too, and
+    no data.
 
     Raises:
         FileNotFoundError: no such run, or one that has not ended.
     """
     run = Path(run)
-    if run.is_file():
+    if run.is_file() or (not (run / "config.yaml").exists() and is_sequence(run)):
         return load_scene(run), TrainConfig(), None
     raw = load_config(dict, run / "config.yaml")
     data = Path(raw.pop("data"))

@@ -42,15 +42,20 @@ def write_ply(scene: Scene, path: str | Path, *, times: Sequence[float] | None =
     moments = check_times(scene, times)
     if len(moments) != 1:
         raise ValueError(f"times got {len(moments)} moments; expected one, a file's. Choose one.")
+    _write(scene, Path(path), moments[0])
+
+
+def _write(scene: Scene, path: Path, time: float, *comments: str) -> None:
     with torch.no_grad():
-        names, table = ply_table(scene.at(moments[0]))
+        names, table = ply_table(scene.at(time))
     if not np.isfinite(table).all():
         raise ValueError(
             f"{path} got Gaussians that are not finite; expected numbers. Train again."
         )
-    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(table)}"]
+    header = ["ply", "format binary_little_endian 1.0", *(f"comment {c}" for c in comments)]
+    header += [f"element vertex {len(table)}"]
     header += [f"property float {name}" for name in names] + ["end_header", ""]
-    with written_whole(Path(path)) as place, place.open("wb") as file:
+    with written_whole(path) as place, place.open("wb") as file:
         file.write("\n".join(header).encode())
         file.write(table.astype("<f4").tobytes())
 
@@ -60,7 +65,7 @@ def write_ply_sequence(
 ) -> None:
     """Write one numbered .ply file for each time: frame_0000.ply and on, as SuperSplat reads them.
 
-    Only one moment is in memory at a time.
+    Each says its time in a comment of its header. Only one moment is in memory at a time.
 
     Raises:
         ValueError: a folder that holds .ply files already, or numbers that are not finite.
@@ -81,7 +86,7 @@ def write_ply_sequence(
             f"{folder} holds .ply files already; expected none. Choose another folder."
         )
     for k, moment in enumerate(moments):
-        write_ply(scene, folder / f"frame_{k:04d}.ply", times=[moment])
+        _write(scene, folder / f"frame_{k:04d}.ply", moment, f"time {moment!r}")
 
 
 def ply_table(gaussians: Gaussians) -> tuple[list[str], Float[np.ndarray, "N P"]]:

@@ -50,7 +50,7 @@ def evaluate(run: Run, *, split: str = "test", data: Path | None = None) -> None
     """Measure a run on views it was not trained on, and leave RUN/metrics.json.
 
     Args:
-        run: folder of a training run, or a scene's file such as .clay4d.
+        run: folder of a training run, a scene's file (.ply, .spz …), or a folder of .ply files.
         split: views to measure on.
         data: where the data is, if not where the run was trained on it.
     """
@@ -76,7 +76,7 @@ def render(
     """Render a video of a run along a camera path.
 
     Args:
-        run: folder of a training run, or a scene's file such as .clay4d.
+        run: folder of a training run, a scene's file (.ply, .spz …), or a folder of .ply files.
         path: orbit, spiral, test or train (through those views), or a path file in JSON.
         out: video file; RUN/PATH.mp4 by default.
         frames: frames of the video; a path file has its own.
@@ -114,10 +114,10 @@ def export(
 ) -> None:
     """Write a run as one small .clay4d file, or its Gaussians for other programs.
 
-    Those are .ply, .glb, .gltf, .usdc, .usda and .usdz.
+    Those are .ply, .compressed.ply, .splat, .spz, .v4.spz, .glb, .gltf, .usdc, .usda and .usdz.
 
     Args:
-        run: folder of a training run, or a scene's file such as .clay4d.
+        run: folder of a training run, a scene's file (.ply, .spz …), or a folder of .ply files.
         out: the file, whose suffix says the format, or a folder for numbered .ply files, one a moment.
             USD needs the extra `export`.
         time: seconds after the start; the start by default.
@@ -129,14 +129,10 @@ def export(
         raise ValueError("time and frames got both; expected one of them. Leave one out.")
     if frames is not None and frames < 2:
         raise ValueError(f"frames got {frames}; expected at least 2. Or use --time.")
-    from clay4d.scenes.exchange import WRITERS, write_ply_sequence
+    from clay4d.scenes.exchange import write_ply_sequence, writer_for
     from clay4d.training.run import load_run
 
-    write = WRITERS.get(out.suffix) if out.suffix else write_ply_sequence
-    if write is None:
-        raise ValueError(
-            f"out got {out.name}; expected {', '.join(WRITERS)}, or a folder. Rename it."
-        )
+    write = writer_for(out) if out.suffix else write_ply_sequence
     scene, _, _ = load_run(run)
     times = [time or 0.0]
     if frames is not None:
@@ -300,9 +296,12 @@ def parse_train(args: Sequence[str]) -> TrainCommand:
 
 def _check_run(run: Path) -> None:
     # Before torch is loaded, since a wrong name is the commonest mistake.
-    if not (run / "config.yaml").is_file() and not run.is_file():
+    if run.is_file() or (run / "config.yaml").is_file():
+        return
+    if not run.is_dir() or not any(p.suffix.lower() == ".ply" for p in run.iterdir()):
         raise FileNotFoundError(
-            f"run got {run}; expected a folder that `clay4d train` wrote, or a scene's file."
+            f"run got {run}; expected a folder that `clay4d train` wrote, a scene's file, or a "
+            "folder of numbered .ply files."
         )
 
 
