@@ -33,6 +33,7 @@ def main() -> None:
     scene = load_scene(args.file)
     print(f"{args.file.name}: {len(scene)} Gaussians, read in {time.perf_counter() - began:.2f} s")
     cameras = around_scene(scene, frames=8, up=args.up, size=400)
+    cameras.times[:] = 0  # a file holds one moment
     before = render(scene, cameras, depth=False, background=WHITE).images.clamp(0, 1)
     with tempfile.TemporaryDirectory() as folder:
         for suffix, write in WRITERS.items():
