@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from clay4d.files import written_whole
+from clay4d.files import folder_written_whole, written_whole
 from clay4d.renderers.render import Rendering, render
 from clay4d.scenes import Cameras, Scene
 
@@ -64,6 +64,36 @@ def render_video(
         raise ValueError(f"show got {show!r}; expected one of {', '.join(get_args(Show))}.")
     frames = render_frames(scene, cameras, show=show, backend=backend)
     return write_video(path, frames, fps=fps)
+
+
+def render_pictures(
+    folder: str | Path,
+    scene: Scene,
+    cameras: Cameras,
+    *,
+    show: Show = "color",
+    backend: str = "auto",
+) -> int:
+    """Draw a scene along a camera path into numbered .png files: frame_0000.png and on.
+
+    The folder is there with all of them or not at all.
+
+    Returns:
+        How many were written.
+
+    Raises:
+        ValueError: a folder that holds something, or an unknown `show`.
+    """
+    from PIL import Image
+
+    if show not in get_args(Show):
+        raise ValueError(f"show got {show!r}; expected one of {', '.join(get_args(Show))}.")
+    count = 0
+    with folder_written_whole(Path(folder), name="out") as place:
+        for frame in render_frames(scene, cameras, show=show, backend=backend):
+            Image.fromarray(to_bytes(frame)).save(place / f"frame_{count:04d}.png")
+            count += 1
+    return count
 
 
 def render_frames(

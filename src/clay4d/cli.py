@@ -72,36 +72,45 @@ def render(
     scale: float = 1.0,
     show: Literal["color", "depth", "both"] = "color",
     data: Path | None = None,
+    up: Literal["x", "y", "z", "-x", "-y", "-z"] = "z",
 ) -> None:
     """Render a video of a run along a camera path.
 
     Args:
         run: folder of a training run, a scene's file (.ply, .spz …), or a folder of .ply files.
         path: orbit, spiral, test or train (through those views), or a path file in JSON.
-        out: video file; RUN/PATH.mp4 by default.
+        out: video file, or a folder for numbered .png files; RUN/PATH.mp4 by default.
         frames: frames of the video; a path file has its own.
         fps: frames a second; 30, or the path file's.
         scale: size of the pictures as a share of the data's.
         show: colours, depth, or both side by side.
         data: where the data is, if not where the run was trained on it.
+        up: axis that points up, for an orbit round a file without data; -y in most scenes of 3DGS.
     """
     _check_run(run)
     _announce_kernels(20)
+    from clay4d.renderers.around import around_scene
     from clay4d.renderers.paths import PATHS, camera_path, read_path
-    from clay4d.renderers.video import render_video
+    from clay4d.renderers.video import render_pictures, render_video
     from clay4d.scenes.loaders import load_dataset
     from clay4d.training.poses import with_poses
     from clay4d.training.run import data_folder, load_run
 
     scene, _, trained_on = load_run(run)
-    if path in PATHS:
+    if path == "orbit" and data is None and trained_on is None:
+        cameras, rate = around_scene(scene, frames=frames, up=up), 30.0
+    elif path in PATHS:
         dataset = with_poses(load_dataset(data_folder(data, trained_on)), run)
         cameras, rate = camera_path(path, dataset, frames=frames), 30.0
     else:
         cameras, rate = read_path(path)
     beside = run.parent if run.is_file() else run
     target = beside / f"{Path(path).stem}.mp4" if out is None else out
-    written = render_video(target, scene, cameras.resized(scale), fps=fps or rate, show=show)
+    cameras = cameras.resized(scale)
+    if target.suffix:
+        written = render_video(target, scene, cameras, fps=fps or rate, show=show)
+    else:
+        written = render_pictures(target, scene, cameras, show=show)
     print(f"{target}: {written} frames")
 
 
@@ -119,7 +128,7 @@ def export(
     Args:
         run: folder of a training run, a scene's file (.ply, .spz …), or a folder of .ply files.
         out: the file, whose suffix says the format, or a folder for numbered .ply files, one a moment.
-            USD needs the extra `export`.
+            .mp4 is an orbit; `render` has its settings. USD needs the extra `export`.
         time: seconds after the start; the start by default.
         frames: this many moments from the start to the end, in the place of one: for USD, folders, and
             glTF of rigid parts.
@@ -132,6 +141,9 @@ def export(
     from clay4d.scenes.exchange import write_ply_sequence, writer_for
     from clay4d.training.run import load_run
 
+    if out.suffix.lower() in (".mp4", ".mov", ".mkv"):
+        render(run, out=out, frames=frames or 120)
+        return
     write = writer_for(out) if out.suffix else write_ply_sequence
     scene, _, _ = load_run(run)
     times = [time or 0.0]

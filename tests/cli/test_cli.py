@@ -122,6 +122,29 @@ def test_export_writes_what_the_suffix_says(
     assert len(list((tmp_path / "sequence").glob("frame_*.ply"))) == 3
 
 
+def test_files_of_gaussians_stand_in_for_runs(
+    trained: Path, pictures: Path, tmp_path: Path, clay4d: Callable[..., Result]
+) -> None:
+    """Written from a run, read, drawn without data, measured with it, and written again."""
+    for name in ("a.ply", "a.compressed.ply", "a.splat", "a.spz", "a.v4.spz"):
+        file = tmp_path / name
+        assert clay4d("export", trained, file)[0] == 0
+        assert clay4d("export", file, tmp_path / f"again_{name}.ply")[0] == 0
+    small = ("--frames", "2", "--scale", "0.06")
+    assert clay4d("render", file, "--out", tmp_path / "shown", *small, "--up", "-y")[0] == 0
+    assert [p.name for p in sorted((tmp_path / "shown").iterdir())] == [
+        "frame_0000.png", "frame_0001.png"
+    ]  # fmt: skip
+    assert clay4d("evaluate", tmp_path / "a.spz", "--data", pictures)[0] == 0
+    assert clay4d("export", trained, tmp_path / "sequence", "--frames", "3")[0] == 0
+    assert clay4d("render", tmp_path / "sequence", "--out", tmp_path / "v.mp4", *small)[0] == 0
+    code, _, err = clay4d("render", file, "--path", "spiral")
+    assert code == 2 and "Give --data" in err
+    (tmp_path / "b.spz").write_bytes(b"no splats here, whatever it says")
+    code, _, err = clay4d("export", tmp_path / "b.spz", tmp_path / "b.ply")
+    assert code == 2 and "b.spz got magic" in err and err.count("\n") == 1
+
+
 def test_evaluate_prints_a_table_and_leaves_metrics(
     trained: Path, clay4d: Callable[..., Result]
 ) -> None:
