@@ -143,7 +143,7 @@ def meeting(gap: float) -> tuple[GaussianDecoder, Slots]:
     looks[..., 0] = float(np.log(0.1))
     positions = torch.zeros(1, 24, 2, 3)
     positions[..., 2] = 0.5
-    positions[0, :, 0, 0] = torch.linspace(-1.0, 0.0, 24).clamp(max=-0.2 - gap)
+    positions[0, :, 0, 0] = torch.linspace(-1.0, 0.0, 24).clamp(max=-0.17 - gap)
     quats = torch.tensor([1.0, 0, 0, 0]).expand(1, 24, 2, 4)
     there = torch.ones(1, 2, dtype=torch.bool)
     times = torch.arange(24.0)[None] / 12
