@@ -33,7 +33,7 @@ def still(degree: int = 2) -> SplatScene:
 def read(path: Path) -> dict[str, np.ndarray]:
     """Columns by name, by the PLY format's own description."""
     header, body = path.read_bytes().split(b"end_header\n", 1)
-    lines = [k for k in header.decode().splitlines() if not k.startswith("comment ")]
+    lines = [x for x in header.decode().splitlines() if not x.startswith("comment ")]
     assert lines[:2] == ["ply", "format binary_little_endian 1.0"]
     count = int(lines[2].removeprefix("element vertex "))
     names = [line.removeprefix("property float ") for line in lines[3:]]
