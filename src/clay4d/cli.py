@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from clay4d.cli_physics import identify, simulate, tools
+from clay4d.cli_view import view
 from clay4d.cli_world import generate, train_world, train_world_command
 from clay4d.config import load_config, preset_folder, presets
 from clay4d.training.config import TrainConfig
@@ -76,7 +77,8 @@ def render(
 
     Args:
         run: folder of a training run, or a scene's file such as .clay4d.
-        path: orbit, spiral, test (through the test views), or a path file in JSON.
+        path: orbit, spiral, test (through the test views), or a path file in JSON
+            (docs/viewer.md).
         out: video file; RUN/PATH.mp4 by default.
         frames: frames of the video; a path file has its own.
         fps: frames a second; 30, or the path file's.
@@ -218,6 +220,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train-world": train_world,
     "evaluate": evaluate,
     "render": render,
+    "view": view,
     "make-worlds": make_worlds,
     "generate": generate,
     "export": export,
