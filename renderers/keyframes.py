@@ -31,7 +31,8 @@ class KeyFrame:
     """Where the camera is `at` seconds into the video, and the scene's time that it sees.
 
     Raises:
-        ValueError: a lens that is not between 0 and 180 degrees, numbers that are not finite.
+        ValueError: a lens that is not between 0 and 180 degrees, numbers that are not finite, another
+            shape.
 
     >>> KeyFrame(0.0, 0.0, torch.eye(4), 50.0).fov
     50.0
@@ -49,6 +50,8 @@ class KeyFrame:
     def __post_init__(self) -> None:
         if not all(math.isfinite(x) for x in (self.at, self.time, self.fov)):
             raise ValueError(f"key frame got {self.at}, {self.time}, {self.fov}; expected numbers.")
+        if tuple(self.viewmat.shape) != (4, 4):
+            raise ValueError(f"viewmat got shape {list(self.viewmat.shape)}; expected [4, 4].")
         if not 0 < self.fov < 180:
             raise ValueError(f"fov got {self.fov}; expected more than 0 and less than 180 degrees.")
 

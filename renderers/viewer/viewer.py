@@ -6,6 +6,7 @@ import io
 import math
 import threading
 import time as clock
+import traceback
 from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -215,8 +216,13 @@ class Viewer:
                 moved = self.time.value + self._speed.value * min(now - last, 0.5)
                 self.time.value = moved % self.time.max
             last = now
-            if not self._stopped.is_set():
+            if self._stopped.is_set():
+                return
+            try:
                 self._refresh()
+            except Exception:  # one moment that cannot be drawn must not end the viewer
+                traceback.print_exc()
+                self._playing.value = False
 
     def _refresh(self) -> None:
         look = self.look
