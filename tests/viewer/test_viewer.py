@@ -62,7 +62,7 @@ def browser() -> Iterator[Any]:
 
 def opened(browser: Any, url: str) -> tuple[Any, list[str], list[str]]:
     """A page, its errors so far, and the addresses that it asked for."""
-    page = browser.new_page(viewport={"width": 640, "height": 480})
+    page = browser.new_page(viewport={"width": 1200, "height": 600})
     errors: list[str] = []
     asked: list[str] = []
     page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
@@ -100,8 +100,8 @@ def test_the_page_shows_the_scene_and_the_slider_moves_it(viewer: Viewer, browse
         assert np.nonzero(red[0])[1].mean() + 30 < np.nonzero(red[1])[1].mean(), drawer
     # The server's picture on the page is the rasteriser's own, scaled and as JPEG.
     client = next(iter(viewer.server.get_clients().values()))
-    ours = viewer.picture(viewer.camera(client, height=480), viewer.look).astype(int)
-    middle = slice(150, 330)
+    ours = viewer.picture(viewer.camera(client, height=600), viewer.look).astype(int)
+    middle = slice(200, 420)
     assert np.abs(second[middle, :300] - ours[middle, :300]).mean() < 4
     page.close()
     assert all(a.startswith((viewer.url, "blob:", "data:")) for a in asked), asked
