@@ -5,6 +5,8 @@ path file is JSON with poses as world to camera in OpenCV axes and intrinsics in
 
     {"width": 400, "height": 400, "fps": 30,
      "cameras": [{"time": 0.0, "viewmat": [[…] × 4], "K": [[…] × 3]}, …]}
+
+In the place of `cameras` it may hold `keyframes`: see `clay4d.renderers.keyframes`.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clay4d.files import written_whole
+from clay4d.renderers.keyframes import interpolate, parse_keyframes
 from clay4d.scenes import Cameras, Dataset
 
 PATHS = ("orbit", "spiral", "test", "train")
@@ -200,7 +203,7 @@ def read_path(path: str | Path) -> tuple[Cameras, float]:
         reason = f"no key {error}" if isinstance(error, KeyError) else f"{error}".rstrip(".")
         raise ValueError(
             f"{path.name} got {reason}; expected a path file: width, height, fps and cameras, each "
-            "with time, viewmat [4][4] and K [3][3]."
+            "with time, viewmat [4][4] and K [3][3], or keyframes, each with at, time, viewmat and fov."
         ) from None
 
 
@@ -228,19 +231,24 @@ def write_path(path: str | Path, cameras: Cameras, *, fps: float = 30.0) -> None
 
 
 def _parse(raw: Any) -> tuple[Cameras, float]:
-    if not isinstance(raw, Mapping) or not isinstance(raw["cameras"], list) or not raw["cameras"]:
+    keyed = isinstance(raw, Mapping) and "keyframes" in raw
+    if not keyed and not (isinstance(raw, Mapping) and raw["cameras"]):
         raise ValueError("no list of cameras")
-    columns = [
-        torch.tensor([camera[key] for camera in raw["cameras"]], dtype=torch.float64).float()
-        for key in ("viewmat", "K", "time")
-    ]
     size = (raw["width"], raw["height"])
     if not all(type(side) is int for side in size):
         raise ValueError(f"size {size[0]!r} × {size[1]!r}")
-    viewmats, Ks, times = columns
     fps = float(raw.get("fps", 30.0))
     if not 0 < fps <= 1000:
         raise ValueError(f"fps {fps}")
+    if keyed:
+        keys = parse_keyframes(raw["keyframes"])
+        return interpolate(keys, width=size[0], height=size[1], fps=fps), fps
+    if not isinstance(raw["cameras"], list):
+        raise ValueError("no list of cameras")
+    viewmats, Ks, times = (
+        torch.tensor([camera[key] for camera in raw["cameras"]], dtype=torch.float64).float()
+        for key in ("viewmat", "K", "time")
+    )
     return Cameras(viewmats, Ks, *size, times), fps
 
 

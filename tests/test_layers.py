@@ -25,6 +25,7 @@ ENTRIES = {
     "cli",
     "cli_benchmark",
     "cli_physics",
+    "cli_view",
     "cli_world",
     "demo",
     "demo_page",

@@ -17,6 +17,7 @@ import tyro
 
 from clay4d.cli_benchmark import benchmark
 from clay4d.cli_physics import identify, simulate, tools
+from clay4d.cli_view import view
 from clay4d.cli_world import generate, train_world, train_world_command
 from clay4d.config import load_config, preset_folder, presets
 from clay4d.training.config import TrainConfig
@@ -78,7 +79,8 @@ def render(
 
     Args:
         run: folder of a training run, a scene's file (.ply, .spz …), or a folder of .ply files.
-        path: orbit, spiral, test or train (through those views), or a path file in JSON.
+        path: orbit, spiral, test or train (through those views), or a path file in JSON
+            (docs/viewer.md).
         out: video file, or a folder for numbered .png files; RUN/PATH.mp4 by default.
         frames: frames of the video; a path file has its own.
         fps: frames a second; 30, or the path file's.
@@ -228,6 +230,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train-world": train_world,
     "evaluate": evaluate,
     "render": render,
+    "view": view,
     "make-worlds": make_worlds,
     "generate": generate,
     "export": export,

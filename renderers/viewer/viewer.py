@@ -1,0 +1,316 @@
+"""The viewer: viser's page with a time slider, and a plain page of pictures for browsers without WebGL."""
+
+from __future__ import annotations
+
+import io
+import math
+import threading
+import time as clock
+import traceback
+from functools import partial
+from importlib.resources import files
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import torch
+import viser
+from PIL import Image
+from scipy.spatial.transform import Rotation
+
+from clay4d.renderers.keyframes import pinhole
+from clay4d.renderers.paths import focus_point, look_at
+from clay4d.renderers.viewer.look import SHOWS, Look, covariances, draw, seen
+from clay4d.renderers.viewer.path_editor import PathEditor
+from clay4d.renderers.viewer.server import open_server
+from clay4d.scenes import Cameras, Scene, Views
+from clay4d.scenes.gaussians import C0
+
+FRAME = 400
+"""Height of the pictures that the rasteriser draws for a browser, pixels."""
+FRUSTUMS = 60
+"""Training cameras that are shown at the most, evenly chosen."""
+
+
+class Viewer:
+    """Shows a scene in the browser until it is closed; all pages share time and colours.
+
+    Args:
+        scene: anything with `.at(time)`.
+        views: pictures whose cameras are shown as frustums; the page starts at the first of them.
+        host, port: where to listen; the next free port if it is taken, any if it is 0.
+        backend: as in `rasterization`, for the pictures of the server.
+
+    Raises:
+        OSError: no port is free.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        *,
+        views: Views | None = None,
+        host: str = "127.0.0.1",
+        port: int = 8080,
+        backend: str = "auto",
+    ) -> None:
+        self.scene, self.backend = scene, backend
+        self._rasteriser = threading.Lock()  # Numba's kernels take one caller at a time
+        self._wake, self._stopped = threading.Event(), threading.Event()
+        self._drawn: dict[int, Any] = {}
+        self._splats: Any = None
+        means = scene.at(0.0).means.detach()
+        quantiles = torch.tensor([0.02, 0.98])
+        self._box = torch.quantile(means[:: max(1, len(means) // 100_000)], quantiles, dim=0)
+        self._start = self._first_camera(views)
+        self.server = open_server(host=host, port=port, page=self._page)
+        self._build_gui()
+        self._place_camera()
+        if views is not None:
+            self._add_frustums(views)
+        self.server.on_client_connect(self._connected)
+        self.server.on_client_disconnect(lambda client: self._drawn.pop(client.client_id, None))
+        self._worker = threading.Thread(target=self._work, daemon=True)
+        self._worker.start()
+
+    @property
+    def url(self) -> str:
+        """The page's address."""
+        return f"http://{self.server.get_host()}:{self.server.get_port()}"
+
+    def close(self) -> None:
+        """Stop listening and drawing."""
+        self._stopped.set()
+        self._wake.set()
+        self._worker.join(timeout=10)
+        self.server.stop()
+
+    @property
+    def look(self) -> Look:
+        """What the page's controls say."""
+        low, high = zip(*(slider.value for slider in self._crop))
+        crop = (low, high) if self._cropping.value else None
+        red, green, blue = (channel / 255 for channel in self._background.value)
+        return Look(self._show.value, (red, green, blue), crop)
+
+    def camera(self, client: viser.ClientHandle, *, height: int = FRAME) -> Cameras:
+        """A page's camera, at the page's time."""
+        seen_by = client.camera
+        view = torch.eye(4, dtype=torch.float64)
+        R = Rotation.from_quat(seen_by.wxyz, scalar_first=True).as_matrix().T
+        view[:3, :3] = torch.from_numpy(R)
+        view[:3, 3] = torch.from_numpy(-R @ seen_by.position)
+        width = max(1, min(4 * height, round(height * seen_by.aspect)))
+        K = pinhole(math.degrees(seen_by.fov), width=width, height=height)
+        return Cameras(view.float()[None], K[None], width, height, torch.tensor([self.time.value]))
+
+    def picture(self, camera: Cameras, look: Look) -> np.ndarray[Any, Any]:
+        """What our rasteriser draws, uint8 [H, W, 3]; one picture is drawn at a time."""
+        with self._rasteriser:
+            return draw(self.scene, camera, look, backend=self.backend)
+
+    def _build_gui(self) -> None:
+        gui = self.server.gui
+        self.server.scene.set_up_direction("+z")
+        gui.configure_theme(control_layout="collapsible", show_share_button=False)
+        end = max(self.scene.duration, 1e-3)
+        with gui.add_folder("Time"):
+            self.time: Any = gui.add_slider(
+                "Seconds", min=0.0, max=end, step=end / 1000, initial_value=0.0
+            )
+            self._playing: Any = gui.add_checkbox("Play", False)
+            self._speed = gui.add_slider("Speed", min=0.1, max=4.0, step=0.1, initial_value=1.0)
+        with gui.add_folder("Look"):
+            drawers = ("browser", "server")
+            hint = "Depth and alpha are always drawn by the server."
+            self._drawer = gui.add_dropdown("Drawn by", drawers, initial_value="browser", hint=hint)
+            self._show = gui.add_dropdown("Show", SHOWS, initial_value="color")
+            shade = tuple(round(255 * channel) for channel in self.scene.background)
+            self._background = gui.add_rgb("Background", (shade[0], shade[1], shade[2]))
+            self._frustums = gui.add_checkbox("Cameras", True)
+        with gui.add_folder("Crop", expand_by_default=False):
+            self._cropping = gui.add_checkbox("Crop to the box", False)
+            self._crop = [self._crop_slider(axis) for axis in range(3)]
+        self._editor = PathEditor(self)
+        gui.add_markdown("Drag turns, scroll zooms, W A S D Q E fly. No WebGL: [pictures](/frames)")
+        watched = (
+            self.time,
+            self._drawer,
+            self._show,
+            self._background,
+            self._cropping,
+            *self._crop,
+        )
+        for control in (*watched, self._playing):
+            control.on_update(lambda _: self._wake.set())
+        self._frustums.on_update(lambda _: self._show_frustums())
+
+    def _crop_slider(self, axis: int) -> Any:
+        low, high = (float(x) for x in self._box[:, axis])
+        room = max(high - low, 1e-3)
+        return self.server.gui.add_multi_slider(
+            "xyz"[axis], min=low - room, max=high + room, step=room / 100,
+            initial_value=(low - room, high + room),
+        )  # fmt: skip
+
+    def _first_camera(self, views: Views | None) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], float]:  # fmt: skip
+        """Where a page starts: eye, the point it looks at, vertical angle of view in radians."""
+        centre = self._box.mean(0)
+        if views is None:
+            size = float((self._box[1] - self._box[0]).norm())
+            eye = centre + max(size, 0.1) * torch.tensor([1.0, -1.0, 0.6])
+            return eye.double().numpy(), centre.double().numpy(), math.radians(45)
+        cameras = views.cameras
+        eye, axis = cameras.centres[0], cameras.viewmats[0, 2, :3]
+        focus = focus_point(cameras, fallback=centre)
+        target = eye + axis * max(float((focus - eye) @ axis), 0.1)
+        fov = 2 * math.atan(cameras.height / 2 / float(cameras.Ks[0, 1, 1]))
+        return eye.double().numpy(), target.double().numpy(), fov
+
+    def _place_camera(self) -> None:
+        first = self.server.initial_camera
+        first.position, first.look_at, first.fov = self._start
+
+    def _add_frustums(self, views: Views) -> None:
+        """Up to `FRUSTUMS` cameras with their pictures; a click on one goes to it."""
+        cameras = views.cameras
+        size = 0.1 * float(np.linalg.norm(self._start[0] - self._start[1]))
+        self._cameras = []
+        for i in np.unique(np.linspace(0, len(views) - 1, min(len(views), FRUSTUMS)).round()):
+            i = int(i)
+            small = Image.fromarray(views.pixels(i)[..., :3])
+            small.thumbnail((96, 96))
+            R = cameras.viewmats[i, :3, :3].double().numpy().T
+            handle = self.server.scene.add_camera_frustum(
+                f"/cameras/{i}", 2 * math.atan(cameras.height / 2 / float(cameras.Ks[i, 1, 1])),
+                cameras.width / cameras.height, scale=size, image=np.asarray(small),
+                wxyz=Rotation.from_matrix(R).as_quat(scalar_first=True),
+                position=cameras.centres[i].double().numpy(), cast_shadow=False, color=(90, 90, 90),
+            )  # fmt: skip
+            handle.on_click(partial(self._clicked, cameras[i]))
+            self._cameras.append(handle)
+
+    def _clicked(self, camera: Cameras, event: Any) -> None:
+        self._go_to(event.client, camera)
+
+    def _go_to(self, client: viser.ClientHandle, camera: Cameras) -> None:
+        eye = camera.centres[0].double().numpy()
+        R = camera.viewmats[0, :3, :3].double().numpy().T
+        with client.atomic():
+            client.camera.wxyz = Rotation.from_matrix(R).as_quat(scalar_first=True)
+            client.camera.position = eye
+        self.time.value = min(max(float(camera.times[0]), 0.0), self.time.max)
+
+    def _show_frustums(self) -> None:
+        for handle in getattr(self, "_cameras", []):
+            handle.visible = self._frustums.value
+
+    def _connected(self, client: viser.ClientHandle) -> None:
+        client.camera.on_update(lambda _: self._wake.set())
+        self._wake.set()
+
+    def _work(self) -> None:
+        """Play, and draw what has changed; pages wait for nothing but this."""
+        last = clock.monotonic()
+        while not self._stopped.is_set():
+            self._wake.wait(timeout=1 / 30 if self._playing.value else None)
+            self._wake.clear()
+            now = clock.monotonic()
+            if self._playing.value and self.scene.duration > 0:
+                moved = self.time.value + self._speed.value * min(now - last, 0.5)
+                self.time.value = moved % self.time.max
+            last = now
+            if self._stopped.is_set():
+                return
+            try:
+                self._refresh()
+            except Exception:  # one moment that cannot be drawn must not end the viewer
+                traceback.print_exc()
+                self._playing.value = False
+
+    def _refresh(self) -> None:
+        look = self.look
+        in_browser = self._drawer.value == "browser" and look.show in ("color", "motion")
+        if self._splats is not None:
+            self._splats.visible = in_browser
+        if in_browser:
+            self._send_splats(look)
+        for client in self.server.get_clients().values():
+            try:
+                self._send_frame(client, look, in_browser)
+            except AssertionError:
+                continue  # viser's sign that the page has not sent its camera yet: it wakes us then
+
+    def _send_splats(self, look: Look) -> None:
+        key = (self.time.value, look)
+        if self._drawn.get(-1) == key:
+            return
+        self._drawn[-1] = key
+        gaussians = seen(self.scene, self.time.value, look)
+        rgbs = (0.5 + C0 * gaussians.sh[:, 0]).clamp(0, 1).cpu().numpy()
+        values: dict[str, Any] = {
+            "centers": gaussians.means.cpu().numpy(),
+            "covariances": covariances(gaussians).cpu().numpy(),
+            "rgbs": rgbs, "opacities": gaussians.opacities[:, None].cpu().numpy(),
+        }  # fmt: skip
+        if not len(rgbs):
+            if self._splats is not None:
+                self._splats.visible = False
+            return
+        # A node of the same name takes the old one's place in every page.
+        self._splats = self.server.scene.add_gaussian_splats("/splats", **values)
+
+    def _send_frame(self, client: viser.ClientHandle, look: Look, in_browser: bool) -> None:
+        if in_browser:
+            key: Any = look.background
+        else:
+            camera = self.camera(client)
+            key = (
+                look,
+                self.time.value,
+                camera.viewmats.numpy().tobytes(),
+                camera.Ks.numpy().tobytes(),
+            )
+        if self._drawn.get(client.client_id) == key:
+            return
+        self._drawn[client.client_id] = key
+        shade = np.array(self._background.value, np.uint8)
+        image = np.full((2, 2, 3), shade) if in_browser else self.picture(camera, look)
+        client.scene.set_background_image(image, format="jpeg", jpeg_quality=90)
+
+    def _page(self, request: str) -> tuple[str, bytes] | None:
+        """The plain page and its pictures, which are functions of their address alone."""
+        parts = urlsplit(request)
+        if parts.path == "/frames":
+            page = files(__package__).joinpath("frames.html").read_text(encoding="utf-8")
+            return "text/html; charset=utf-8", page.replace("DURATION", str(self.scene.duration)).encode()  # fmt: skip
+        if parts.path != "/frame.jpg":
+            return None
+        try:
+            camera, look = self._asked({k: v[0] for k, v in parse_qs(parts.query).items()})
+        except (KeyError, ValueError) as error:
+            return "text/plain", f"frame got {error}; expected azimuth, elevation, zoom.".encode()
+        buffer = io.BytesIO()
+        Image.fromarray(self.picture(camera, look)).save(buffer, "JPEG", quality=90)
+        return "image/jpeg", buffer.getvalue()
+
+    def _asked(self, query: dict[str, str]) -> tuple[Cameras, Look]:
+        turn, rise, zoom, time = (float(query[k]) for k in ("azimuth", "elevation", "zoom", "time"))
+        show = next(s for s in SHOWS if s == query.get("show", "color"))
+        if not (all(map(math.isfinite, (turn, rise, zoom, time))) and 0.01 < zoom < 100):
+            raise ValueError("a number out of range")
+        eye, target, fov = (torch.tensor(x, dtype=torch.float64) for x in self._start)
+        x, y, z = (eye - target).tolist()
+        radius = math.sqrt(x * x + y * y + z * z)
+        azimuth = math.atan2(y, x) + turn
+        elevation = max(-1.5, min(1.5, math.asin(max(-1.0, min(1.0, z / radius))) + rise))
+        flat = math.cos(elevation)
+        away = torch.tensor(
+            [flat * math.cos(azimuth), flat * math.sin(azimuth), math.sin(elevation)]
+        )
+        view = look_at((target + zoom * radius * away)[None].float(), target.float())
+        K = pinhole(math.degrees(float(fov)), width=FRAME, height=FRAME)
+        now = min(max(time, 0.0), self.scene.duration)
+        return Cameras(view, K[None], FRAME, FRAME, torch.tensor([now])), Look(
+            show, self.look.background
+        )

@@ -1,0 +1,46 @@
+"""The command of the viewer: view."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+def view(
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
+    *,
+    port: int = 8080,
+    host: str = "127.0.0.1",
+    data: Path | None = None,
+) -> None:
+    """Show a run in the browser, with a time slider, until Ctrl-C.
+
+    Args:
+        run: folder of a training run, or a scene's file such as .clay4d.
+        port: port to listen at; the next free one if it is taken.
+        host: 127.0.0.1 lets only this computer in, 0.0.0.0 the whole network.
+        data: data whose cameras are shown, if it is not where the run was trained on it.
+    """
+    import threading
+
+    from clay4d.cli import _check_run
+
+    if not 0 <= port < 65536:
+        raise ValueError(f"port got {port}; expected 0 to 65535.")
+    _check_run(run)
+    from clay4d.renderers.viewer import Viewer
+    from clay4d.scenes.loaders import load_dataset
+    from clay4d.training.run import load_run
+
+    scene, _, trained_on = load_run(run)
+    folder = data or trained_on
+    known = folder is not None and (data is not None or folder.exists())
+    views = load_dataset(folder).train if folder is not None and known else None
+    viewer = Viewer(scene, views=views, host=host, port=port)
+    print(f"{viewer.url}  (without WebGL: {viewer.url}/frames); Ctrl-C ends it.", flush=True)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        viewer.close()
