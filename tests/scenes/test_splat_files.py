@@ -341,7 +341,7 @@ def test_real_small_files_are_the_same_four_gaussians(shared_data: Path) -> None
 def test_the_real_animated_files_are_there(shared_data: Path) -> None:
     for path in sorted((shared_data / "splats/flipbook").glob("*.sog")):
         g = load_scene(path).at(0.0)
-        assert len(g) == 31658 and 1 < float(g.means.abs().max()) < 3
+        assert len(g) == 31658 and 1 < float(g.means.abs().max()) < 3.1
         assert torch.allclose(g.quats.norm(dim=1), torch.ones(len(g)), atol=1e-2)
 
 
