@@ -112,7 +112,7 @@ class Viewer:
     def _build_gui(self) -> None:
         gui = self.server.gui
         self.server.scene.set_up_direction("+z")
-        gui.configure_theme(control_layout="collapsible", show_share_button=False)
+        gui.configure_theme(show_share_button=False)
         end = max(self.scene.duration, 1e-3)
         with gui.add_folder("Time"):
             self.time: Any = gui.add_slider(

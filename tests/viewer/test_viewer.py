@@ -91,7 +91,7 @@ def test_the_page_shows_the_scene_and_the_slider_moves_it(viewer: Viewer, browse
         viewer._wake.set()
         page.wait_for_timeout(3000)
         first = pixels(page)
-        viewer.time.value = 1.0
+        viewer.time.value = 0.3
         viewer._wake.set()
         page.wait_for_timeout(3000)
         second = pixels(page)
