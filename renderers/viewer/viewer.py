@@ -296,7 +296,9 @@ class Viewer:
 
     def _asked(self, query: dict[str, str]) -> tuple[Cameras, Look]:
         turn, rise, zoom, time = (float(query[k]) for k in ("azimuth", "elevation", "zoom", "time"))
-        show = next(s for s in SHOWS if s == query.get("show", "color"))
+        show = next((s for s in SHOWS if s == query.get("show", "color")), None)
+        if show is None:
+            raise ValueError(f"show {query['show']!r}")
         if not (all(map(math.isfinite, (turn, rise, zoom, time))) and 0.01 < zoom < 100):
             raise ValueError("a number out of range")
         eye, target, fov = (torch.tensor(x, dtype=torch.float64) for x in self._start)
