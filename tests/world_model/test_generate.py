@@ -18,7 +18,8 @@ from clay4d.scenes.loaders.write import write_transforms
 from clay4d.scenes.store import read_tensors
 from clay4d.training.evaluate import evaluate_run
 from clay4d.training.run import load_run
-from clay4d.world_model.generate import generate
+from clay4d.world_model.generate import WEIGHTS, generate
+from clay4d.world_model.judge import LooksJudge
 from clay4d.world_model.model import WorldModel
 
 PROMPT = "a red ball and a blue ball fall onto the floor"
@@ -137,3 +138,15 @@ def test_the_command_line_leaves_a_run(
     assert main([*words, "--out", str(run)]) == 2
     assert "holds something; expected a new folder" in capsys.readouterr().err
     assert main(["render", str(run), "--frames", "4", "--out", str(tmp_path / "v.mp4")]) == 0
+
+
+def test_the_released_weights_are_there_and_say_what_they_are(tmp_path: Path) -> None:
+    assert WEIGHTS.stat().st_size < 8e6
+    assert (WEIGHTS.parent / "README.md").read_text("utf-8").startswith("# Model card")
+    LooksJudge.load(WEIGHTS.parent / "judge.safetensors")
+    made = generate("A large red ball rolls into a small blue cube.", tmp_path / "run", seed=3)
+    assert int(made.slots.present.sum()) == 2
+    colours = made.slots.looks[0, :2, 1:4].sigmoid()
+    assert colours[0].argmax() == 0 and colours[1].argmax() == 2  # red, then blue
+    again = generate("A large red ball rolls into a small blue cube.", seed=3)
+    assert torch.equal(again.slots.positions, made.slots.positions)
