@@ -13,11 +13,12 @@ from clay4d.scenes.quaternions import from_rotation_vector, multiply
 from clay4d.world_model.decoders.gaussians import Splats
 from clay4d.world_model.encoder import Encoder, EncoderSize
 from clay4d.world_model.encoder.crops import SIDE, Crops, cut_out
+from clay4d.world_model.encoder.encoder import Proposed
 from clay4d.world_model.encoder.measure import covers, measure
 from clay4d.world_model.slots import PosedFrames, Slots
 from clay4d.world_model.training import turns
 from clay4d.world_model.training.losses import reprojection
-from clay4d.world_model.training.turns import crop_errors, try_turns
+from clay4d.world_model.training.turns import Turned, crop_errors, try_turns
 from clay4d.world_model.worlds import open_worlds, stack_worlds
 
 
@@ -131,13 +132,16 @@ class Rod(torch.nn.Module):
         return self.shape
 
 
-def test_the_better_rotation_is_kept_and_pulls(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_better_rotation_is_kept_and_pulls_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     shape, place, true, views, K = scene()
     target = target_of(shape, place, true, views, K)
-    wrong = multiply(from_rotation_vector(torch.tensor([[0.0, 1.0, 0.0]])), true).requires_grad_()
+    near = multiply(from_rotation_vector(torch.tensor([[0.0, 0.4, 0.0]])), true)
+    far = multiply(from_rotation_vector(torch.tensor([[0.0, 2.0, 0.0]])), true)
+    quats = torch.stack([far, near], 1)[:, None, None].requires_grad_()  # [1, 1, 1, 2, 4]
+    scores = torch.zeros(1, 1, 1, 2, requires_grad=True)
     monkeypatch.setattr(turns, "_tries", lambda own, draws: torch.stack([own, true], 1))
     slots = Slots(
-        torch.zeros(1, 1, 8), torch.zeros(1, 4), place[:, None, None], wrong[:, None, None],
+        torch.zeros(1, 1, 8), torch.zeros(1, 4), place[:, None, None], quats[..., 0, :],
         torch.ones(1, 1, 1, dtype=torch.bool), torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 1),
     )  # fmt: skip
     frames = PosedFrames(
@@ -146,13 +150,27 @@ def test_the_better_rotation_is_kept_and_pulls(monkeypatch: pytest.MonkeyPatch) 
     )  # fmt: skip
     windows = torch.tensor([8.0, 8, 8]).expand(1, 1, 3, 1, 3)
     crops = Crops(target[:, None, :, None], windows)
-    kept = try_turns(Rod(shape), slots, frames, crops, torch.Generator())  # type: ignore[arg-type]
+
+    def tried(proposed: Proposed) -> Turned:
+        return try_turns(Rod(shape), slots, proposed, frames, crops, torch.Generator())  # type: ignore[arg-type]
+
+    kept = tried(Proposed(quats, scores))
     torch.testing.assert_close(kept.slots.quats[0, 0, 0], true[0])
-    assert kept.share == 1 and kept.crops < 1e-5 and kept.turn > 0.1
-    kept.turn.backward()
-    assert wrong.grad is not None and wrong.grad.abs().sum() > 0
-    right = dataclasses.replace(slots, quats=true[:, None, None])
-    assert try_turns(Rod(shape), right, frames, crops, torch.Generator()).share == 0  # type: ignore[arg-type]
+    assert kept.share == 1 and kept.crops < 1e-5 and kept.turn > 0.01
+    (kept.turn + kept.score).backward()
+    assert quats.grad is not None and scores.grad is not None
+    assert not quats.grad[..., 0, :].any() and quats.grad[..., 1, :].any()
+    assert scores.grad[0, 0, 0, 1] < 0 < scores.grad[0, 0, 0, 0]  # the near one fits better
+    right = Proposed(torch.stack([far, true], 1)[:, None, None], torch.zeros(1, 1, 1, 2))
+    assert tried(right).share == 0 and tried(right).crops < 1e-5
+
+
+def test_the_proposal_with_the_highest_score_is_taken() -> None:
+    quats = torch.eye(4)[None, None, None]
+    for k in range(4):
+        scores = torch.zeros(1, 1, 1, 4)
+        scores[..., k] = 1
+        assert torch.equal(Proposed(quats, scores).best()[0, 0, 0], torch.eye(4)[k])
 
 
 def test_arrows_turn_with_the_world(frames: PosedFrames) -> None:
@@ -167,3 +185,15 @@ def test_arrows_turn_with_the_world(frames: PosedFrames) -> None:
     moved = dataclasses.replace(frames, viewmats=frames.viewmats @ turn.T)
     after = encoder._arrows(moved, measured, views).unflatten(-1, (3, -1))
     torch.testing.assert_close(after, turn[:3, :3] @ before, atol=1e-5, rtol=1e-4)
+
+
+def test_four_rotations_are_proposed_and_one_is_in_the_slot(frames: PosedFrames) -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(EncoderSize(features=16, looks=12, stage=4, objects=4, turns=4))
+    slots, proposed = encoder.propose(frames)
+    assert proposed.quats.shape[-2:] == (4, 4)
+    alike = (proposed.quats * slots.quats[..., None, :]).sum(-1).abs().amax(-1)
+    assert (alike[slots.seen] > 1 - 1e-5).all()
+    # They start apart, or all would learn the same.
+    first = proposed.quats[0, 0, 0]
+    assert ((first @ first.T).abs() - torch.eye(4)).max() < 0.95

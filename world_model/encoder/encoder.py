@@ -38,6 +38,29 @@ class EncoderSize:
     stage: int = 16
     objects: int = 8
     """Slots."""
+    turns: int = 1
+    """Rotations that are proposed of each object, of which the one with the highest score is taken."""
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """Rotations that an object may have: where a shape looks alike in several, one network gives none.
+
+    Source: Insafutdinov & Dosovitskiy 2018 (an ensemble of pose predictors, and one that chooses).
+    """
+
+    quats: Float[Tensor, "N T B H 4"]
+    scores: Float[Tensor, "N T B H"]
+    """Logits of being the best."""
+
+    def at(self, frames: list[int]) -> Proposed:
+        """The same at chosen moments."""
+        return Proposed(self.quats[:, frames], self.scores[:, frames])
+
+    def best(self) -> Float[Tensor, "N T B 4"]:
+        """The rotations with the highest scores."""
+        index = self.scores.argmax(-1)[..., None, None].expand(*self.scores.shape[:-1], 1, 4)
+        return self.quats.gather(-2, index)[..., 0, :]
 
 
 class Encoder(nn.Module):
@@ -73,18 +96,26 @@ class Encoder(nn.Module):
         self.geometry = nn.Sequential(nn.Linear(2 * wide, wide), nn.GELU(), nn.Linear(wide, 5))
         self.turn = nn.Sequential(
             nn.Linear(2 * wide + 3 * ARROWS, 2 * wide), nn.GELU(),
-            nn.Linear(2 * wide, 2 * wide), nn.GELU(), nn.Linear(2 * wide, 4),
+            nn.Linear(2 * wide, 2 * wide), nn.GELU(), nn.Linear(2 * wide, 4 * size.turns),
         )  # fmt: skip
         self.look = nn.Sequential(nn.Linear(wide, wide), nn.GELU(), nn.Linear(wide, size.looks))
         self.ground = nn.Sequential(
             nn.Linear(wide + 3, wide), nn.GELU(), nn.Linear(wide, size.stage)
         )
+        if size.turns > 1:
+            self.choose = nn.Sequential(
+                nn.Linear(2 * wide + 3 * ARROWS, wide), nn.GELU(), nn.Linear(wide, size.turns)
+            )
         for last in (self.geometry[-1], self.turn[-1]):
             nn.init.normal_(last.weight, std=1e-3)  # type: ignore[arg-type]
             nn.init.zeros_(last.bias)  # type: ignore[arg-type]
 
     def forward(self, frames: PosedFrames) -> Slots:
         """Slots at the frames' moments; the k-th slot is the object of mask value k + 1."""
+        return self.propose(frames)[0]
+
+    def propose(self, frames: PosedFrames) -> tuple[Slots, Proposed]:
+        """The same, and all rotations that were thought of."""
         measured = measure(frames, objects=self.size.objects)
         features = self.patches(frames)
         views = self._views(frames, measured, features)
@@ -95,14 +126,17 @@ class Encoder(nn.Module):
         over = objects[:, None].expand_as(moments)
         positions = self._positions(frames, measured, views, objects)
         arrows = _mean(self._arrows(frames, measured, views), weight, 2)
-        turned = self.turn(torch.cat([moments, over, arrows], -1))
-        quats = normalise(turned + torch.tensor([1.0, 0, 0, 0]))
+        known = torch.cat([moments, over, arrows], -1)
+        turned = self.turn(known).unflatten(-1, (self.size.turns, 4))
+        scores = self.choose(known) if self.size.turns > 1 else turned[..., 0].detach() * 0
+        proposed = Proposed(normalise(turned + _apart(self.size.turns)), scores)
+        quats = proposed.best()
         looks = self.look(objects)
         size = self._log_radius(frames, measured, positions)
         colour = _mean(measured.colours.flatten(1, 2), weight.flatten(1, 2), 1)
-        known = torch.cat([size[..., None], torch.logit(colour.clamp(0.02, 0.98))], -1)
-        return Slots(
-            torch.cat([known + 0.1 * looks[..., :4], looks[..., 4:]], -1),
+        base = torch.cat([size[..., None], torch.logit(colour.clamp(0.02, 0.98))], -1)
+        slots = Slots(
+            torch.cat([base + 0.1 * looks[..., :4], looks[..., 4:]], -1),
             self._stage(frames, features),
             fill_unseen(positions, seen),
             normalise(fill_unseen(quats, seen)),
@@ -110,6 +144,7 @@ class Encoder(nn.Module):
             measured.visible.any(2).any(1),
             frames.times,
         )
+        return slots, proposed
 
     def patches(self, frames: PosedFrames) -> Float[Tensor, "N T C F h w"]:
         """Features of each patch: of its colours and of the ray through its middle."""
@@ -199,6 +234,12 @@ class Encoder(nn.Module):
         colour = colour[:, 0] / bare.flatten(1).sum(1).clamp_min(1)[:, None]
         out: Tensor = self.ground(torch.cat([pooled, colour], -1))
         return out
+
+
+def _apart(count: int) -> Float[Tensor, "H 4"]:
+    """Where proposals start: upright, and turned about the vertical by eighths of a turn."""
+    half = torch.arange(count) * (torch.pi / 8)
+    return torch.stack([half.cos(), 0 * half, 0 * half, half.sin()], -1)
 
 
 def _surely_seen(measured: Measured, frames: PosedFrames) -> Bool[Tensor, "N T B"]:

@@ -152,5 +152,7 @@ class WorldModelConfig:
         low, high = self.reasoning.thoughts
         if not 0 <= low <= high <= 16:
             raise ValueError(f"thoughts got {low} to {high}; expected a range within 0 to 16.")
+        if not 1 <= self.encoder.turns <= 8:
+            raise ValueError(f"encoder.turns got {self.encoder.turns}; expected 1 to 8.")
         if self.encoder.objects > 15:
             raise ValueError(f"objects got {self.encoder.objects}; expected at most 15.")

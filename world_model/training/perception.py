@@ -47,14 +47,15 @@ class PerceptionStage:
         """Encode a few moments seen by some cameras, draw some of them for all cameras."""
         config, draws = self.config, generator(self.seed, PLACE, step)
         batch, frames = self._batch(step, draws)
-        slots = self.encoder(frames.only(some_pictures(frames, draws)))
+        slots, proposed = self.encoder.propose(frames.only(some_pictures(frames, draws)))
         chosen = torch.randperm(frames.times.shape[1], generator=draws)[: config.drawn].tolist()
         truth = PosedFrames(**{k: v[:, chosen] for k, v in vars(frames).items()})
         height, width = truth.masks.shape[-2:]
         objects = self.encoder.size.objects
         turned = try_turns(
-            self.decoder, slots.at(chosen), truth, cut_out(truth, objects=objects), draws
-        )
+            self.decoder, slots.at(chosen), proposed.at(chosen), truth,
+            cut_out(truth, objects=objects), draws,
+        )  # fmt: skip
         drawn = draw(
             self.decoder, turned.slots, truth.viewmats, truth.Ks, width=width, height=height
         )
@@ -64,14 +65,18 @@ class PerceptionStage:
         total = parts.total(
             mask=config.mask_weight, centroid=(10 if early else 1) * config.centroid_weight
         )
-        total = total + config.crop_weight * turned.crops + config.turn_weight * turned.turn
+        total = (
+            total
+            + config.crop_weight * turned.crops
+            + config.turn_weight * (turned.turn + 0.1 * turned.score)
+        )
         if config.supervision == "states":
             total = total + state_loss(slots, batch.positions, batch.quats)
         mse = (drawn.images.detach() - truth.images).square().mean()
         return {
             "loss": total, "image": parts.image.detach(), "mask": parts.mask.detach(),
             "centroid": parts.centroid.detach(), "psnr": -10 * mse.log10(),
-            "crops": turned.crops.detach(), "better": turned.share,
+            "crops": turned.crops.detach(), "better": turned.share, "score": turned.score.detach(),
         }  # fmt: skip
 
     def _batch(self, step: int, draws: torch.Generator) -> tuple[WorldBatch, PosedFrames]:

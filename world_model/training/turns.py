@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -22,9 +23,10 @@ from clay4d.scenes.quaternions import from_rotation_vector, multiply, normalise,
 from clay4d.world_model.decoders import GaussianDecoder
 from clay4d.world_model.decoders.gaussians import Splats
 from clay4d.world_model.encoder.crops import SIDE, Crops
+from clay4d.world_model.encoder.encoder import Proposed
 from clay4d.world_model.slots import PosedFrames, Slots
 
-NEAR, LEVEL, ANY = 2, 3, 2
+NEAR, LEVEL, ANY = 3, 2, 2
 """Rotations that are tried: near the encoder's, about the vertical, anywhere."""
 QUARTER = 0.25 * math.pi
 """Radians about the vertical to either side: what squares need."""
@@ -43,6 +45,8 @@ class Turned:
     """L1 of colours and coverage over the crops of single objects, drawn with these rotations."""
     turn: Float[Tensor, ""]
     """1 − cos² of half the angle between the encoder's rotation and the better one."""
+    score: Float[Tensor, ""]
+    """Cross entropy of which proposal fits best."""
     share: Float[Tensor, ""]
     """Of objects for which there was a better one."""
 
@@ -50,6 +54,7 @@ class Turned:
 def try_turns(
     decoder: GaussianDecoder,
     slots: Slots,
+    proposed: Proposed,
     truth: PosedFrames,
     crops: Crops,
     draws: torch.Generator,
@@ -64,24 +69,35 @@ def try_turns(
     splats = decoder.objects(slots.looks)
     row = n * slots.looks.shape[1] + b
     shape = Splats(**{k: v[row] for k, v in vars(splats).items()})
-    places, own = slots.positions[n, t, b], slots.quats[n, t, b]
+    places, own, scores = (
+        slots.positions[n, t, b],
+        proposed.quats[n, t, b],
+        proposed.scores[n, t, b],
+    )
 
     def errors(turns: Float[Tensor, "M K 4"]) -> Float[Tensor, "M K"]:
         return crop_errors(shape, places, turns, views, Ks, target, weight)
 
     with torch.no_grad():
-        tries = torch.cat([own[:, None], _tries(own, draws)], 1)
-        away = 1 - (tries * own[:, None]).sum(-1).square()
-        best = (errors(tries) * (1 + FAR * away)).argmin(1)
-        better = best > 0
-        taken = tries[torch.arange(len(tries)), best]
-    chosen = torch.where(better[:, None], taken, own)
+        found = errors(own)
+        first = found.argmin(1)
+        rows = torch.arange(len(own))
+        tries = _tries(own[rows, first], draws)
+        away = 1 - (tries * own[rows, first][:, None]).sum(-1).square()
+        others = errors(tries) * (1 + FAR * away)
+        better, place = others.min(1)
+        better = better < found[rows, first]
+        taken = torch.where(better[:, None], tries[rows, place], own[rows, first])
+        # Of the proposals the one nearest to what fits best is pulled there.
+        nearest = (own * taken[:, None]).sum(-1).abs().argmax(1)
+    mine = own[rows, first]
+    chosen = torch.where(better[:, None], taken, mine)
     quats = slots.quats.index_put((n, t, b), chosen)
-    off = 1 - (own * taken).sum(-1).square()
+    off = 1 - (own[rows, nearest] * taken).sum(-1).square()
     count = max(len(own), 1)
     return Turned(
-        replace(slots, quats=quats), errors(chosen[:, None]).mean(),
-        (off * better).sum() / count, better.float().sum() / count,
+        replace(slots, quats=quats), errors(chosen[:, None]).mean(), (off * better).sum() / count,
+        F.cross_entropy(scores, first) if len(own) else scores.sum(), better.float().sum() / count,
     )  # fmt: skip
 
 
