@@ -87,7 +87,7 @@ SUITES: dict[str, SuiteConfig] = {
     "predict": SuiteConfig(claims=_CLAIMS),
     "ood": SuiteConfig("ood", SPLITS_OOD, claims=(_CLAIMS[0],)),
     "smoke": SuiteConfig(
-        "smoke", ("val",), ("static", "constant-velocity", "engine-nominal"), make=60,
+        "smoke", ("train",), ("static", "constant-velocity", "engine-nominal"), make=16, limit=12,
         claims=(Claim("engine-beats-static", "all", "engine-nominal", "static"),),
     ),
 }  # fmt: skip
