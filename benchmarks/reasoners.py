@@ -1,6 +1,6 @@
 """Table and curves of reasoners from their finished runs: `python benchmarks/reasoners.py RUN... --plot FILE`.
 
-Runs are folders of `clay4d train-world`; those of one kind are its seeds. Nothing is trained here.
+The plot needs matplotlib (pip install matplotlib). Runs are folders of `clay4d train-world`; those of one kind are its seeds. Nothing is trained here.
 """
 
 from __future__ import annotations
@@ -77,6 +77,10 @@ def draw(arms: dict[str, list[dict[str, Any]]], path: Path) -> None:
             if len(lines) > 1:
                 low, high = ([f(v) for v in zip(*lines)] for f in (min, max))
                 panel.fill_between(counts, low, high, alpha=0.2, color=drawn.get_color())
+        # From nothing to constant velocity, or differences of millimetres would look like cliffs.
+        still = next(iter(arms.values()))[0]["forecast"][split]["constant_velocity"]
+        panel.axhline(still, color="0.5", linestyle=":", label="constant velocity")
+        panel.set_ylim(0, 1.1 * still)
         panel.set_title(split)
         panel.set_xlabel("thoughts before each segment")
         panel.axvspan(1, 6, color="0.94", zorder=0)
