@@ -1,6 +1,7 @@
 """Table and curves of reasoners from their finished runs: `python benchmarks/reasoners.py RUN... --plot FILE`.
 
-The plot needs matplotlib (pip install matplotlib). Runs are folders of `clay4d train-world`; those of one kind are its seeds. Nothing is trained here.
+Runs are folders of `clay4d train-world`; those of one kind are its seeds. Nothing is trained here.
+The plot needs matplotlib (pip install matplotlib).
 """
 
 from __future__ import annotations
@@ -35,9 +36,8 @@ def main() -> None:
 def forecasts(arms: dict[str, list[dict[str, Any]]]) -> str:
     """Errors in metres with four thoughts, beside constant velocity."""
     rows = ["| reasoner | seeds | " + " | ".join(SPLITS) + " |", "|---" * (len(SPLITS) + 2) + "|"]
-    first = next(iter(arms.values()))[0]["forecast"]
-    still = [f"{first[s]['constant_velocity']:.3f}" for s in SPLITS]
-    rows.append("| constant velocity | | " + " | ".join(still) + " |")
+    straight = [f"{_straight_on(arms, s):.3f}" for s in SPLITS]
+    rows.append("| constant velocity | | " + " | ".join(straight) + " |")
     for kind, found in arms.items():
         cells = [_cell([f["forecast"][s]["thoughts"][SHOWN] for f in found]) for s in SPLITS]
         rows.append(f"| {kind} | {len(found)} | " + " | ".join(cells) + " |")
@@ -78,9 +78,9 @@ def draw(arms: dict[str, list[dict[str, Any]]], path: Path) -> None:
                 low, high = ([f(v) for v in zip(*lines)] for f in (min, max))
                 panel.fill_between(counts, low, high, alpha=0.2, color=drawn.get_color())
         # From nothing to constant velocity, or differences of millimetres would look like cliffs.
-        still = next(iter(arms.values()))[0]["forecast"][split]["constant_velocity"]
-        panel.axhline(still, color="0.5", linestyle=":", label="constant velocity")
-        panel.set_ylim(0, 1.1 * still)
+        straight = _straight_on(arms, split)
+        panel.axhline(straight, color="0.5", linestyle=":", label="constant velocity")
+        panel.set_ylim(0, 1.1 * straight)
         panel.set_title(split)
         panel.set_xlabel("thoughts before each segment")
         panel.axvspan(1, 6, color="0.94", zorder=0)
@@ -88,6 +88,11 @@ def draw(arms: dict[str, list[dict[str, Any]]], path: Path) -> None:
     panels[-1].legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
+
+
+def _straight_on(arms: dict[str, list[dict[str, Any]]], split: str) -> float:
+    """Constant velocity's error: the same in every run, since their worlds are."""
+    return float(next(iter(arms.values()))[0]["forecast"][split]["constant_velocity"])
 
 
 def _cell(values: list[float], *, digits: int = 3) -> str:
