@@ -41,6 +41,9 @@ class Estimate:
     """Whether rotations are measured at each moment."""
     noise: float
     """Of a coordinate, metres."""
+    velocities: Float[np.ndarray, "B 3"] | None = None
+    spins: Float[np.ndarray, "B 3"] | None = None
+    """Of the last moment, where the observation gives them."""
 
     @property
     def seen(self) -> Bool[np.ndarray, "T B"]:
@@ -69,7 +72,7 @@ def estimate(observation: Observation) -> Estimate:
     if o.positions is not None:
         turning = o.quats is not None
         quats = np.tile([1.0, 0, 0, 0], (len(o.times), count, 1)) if o.quats is None else o.quats
-        return Estimate(o.times, o.positions, quats, turning, o.noise)
+        return Estimate(o.times, o.positions, quats, turning, o.noise, o.velocities, o.spins)
     places = np.full((len(o.times), count, 3), np.nan)
     P = projections_of(o)
     for t in range(len(o.times)):
@@ -191,6 +194,8 @@ def state_at(found: Estimate, b: int, *, last: bool, thing: Thing, floor: bool) 
     Stretches that end (or begin) there are tried from the longest; each is fitted by free flight and by
     even motion, and the better of both counts once it is within the noise.
     """
+    if found.velocities is not None and found.spins is not None:
+        return State(found.positions[-1, b], found.quats[-1, b], found.velocities[b], found.spins[b], False)  # fmt: skip
     known = np.flatnonzero(found.seen[:, b])
     moment = found.times[-1] if last else found.times[0]
     if not len(known):

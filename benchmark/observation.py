@@ -58,6 +58,10 @@ class Observation:
     """Measured centres, metres; NaN where not seen."""
     quats: Float[np.ndarray, "T B 4"] | None = None
     """Measured rotations, body to world, wxyz."""
+    velocities: Float[np.ndarray, "B 3"] | None = None
+    """Of the centres at the last moment where somebody measured them, metres per second."""
+    spins: Float[np.ndarray, "B 3"] | None = None
+    """The same of rotations: world axes, radians per second."""
     noise: float = 5e-3
     """Standard deviation of a measured coordinate, metres."""
 
@@ -107,6 +111,8 @@ class Prediction:
     """Centres, metres."""
     quats: Float[np.ndarray, "T B 4"] | None = None
     """Body to world, wxyz; None where the system says nothing of them."""
+    samples: Float[np.ndarray, "K T B 3"] | None = None
+    """Centres in K futures that the system holds for equally likely; None where it has but one."""
 
 
 def observe_world(world: World, *, frames: int = 6) -> Observation:
@@ -121,13 +127,18 @@ def observe_world(world: World, *, frames: int = 6) -> Observation:
 
 
 def observe_toss(tosses: Tosses, number: int, *, frames: int = 6) -> Observation:
-    """The first frames of a real toss: measured poses of the cube, whose mass and width are known."""
+    """The first frames of a real toss: measured poses of the cube, whose mass and width are known.
+
+    Of a single frame the recorded velocity and spin are given too, as nothing else tells them.
+    """
     first = int(tosses.lengths[:number].sum())
     seen = tosses.states[first : first + frames]
     cube = Thing("cube", "cube", (tosses.width,) * 3, "acrylic", True, 0.37)
+    start = tosses.choose(np.array([number])).starts()
     return Observation(
         (cube,), np.arange(len(seen)) * tosses.dt, positions=seen[:, None, :3],
         quats=seen[:, None, 3:7], noise=2e-4,
+        velocities=start[:, 7:10] if frames == 1 else None, spins=start[:, 10:] if frames == 1 else None,
     )  # fmt: skip
 
 

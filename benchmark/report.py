@@ -39,7 +39,7 @@ def write_report(results: str | Path | Results, out: str | Path) -> None:
     parts = [
         f"<h1>clay4d benchmark: {escape(found.suite)}</h1>",
         f"<p>{escape(summary(found))}</p>",
-        "<h2>Errors</h2>", _table(found), "<h2>Over time</h2>", _curves(found),
+        "<h2>Errors</h2>", *_tables(found), "<h2>Over time</h2>", _curves(found),
         "<h2>What was claimed before the run</h2>", _claims(found), _failures(found), _protocol(found),
     ]  # fmt: skip
     page = (
@@ -56,24 +56,42 @@ def write_report(results: str | Path | Results, out: str | Path) -> None:
 
 def summary(results: Results) -> str:
     """Who won what, in plain words, from the numbers alone."""
-    means = {s: _interval(results, s, "all") for s in _systems(results)}
-    known = sorted(((m.mean, s) for s, m in means.items() if m is not None))
-    if not known:
+    metric = results.metrics[0].name if results.metrics else ERROR
+    text, first = _said_of_all(results, metric)
+    if not first:
         return "No system answered."
-    said = [f"Over all scenes {known[0][1]} is off least, by {known[0][0]:.3f} m at the mean"]
-    said += [f"{name} by {mean:.3f} m" for mean, name in known[1:]]
-    text = ", ".join(said) + "."
     for task in _tasks(results):
-        best = sorted(
-            (m.mean, s) for s in _systems(results) if (m := _interval(results, s, task)) is not None
-        )
-        if best and best[0][1] != known[0][1]:
-            text += f" Of the scenes {_named(task)}, {best[0][1]} is best ({best[0][0]:.3f} m)."
+        own = next((m.name for m in results.metrics if _tasks(results, m.name, task)), metric)
+        best = _ranked(results, task, own)
+        if best and (best[0][1] != first or own != metric or not text):
+            unit = results.metric(own).unit
+            text += (
+                f" Of the scenes {_named(task)}, {best[0][1]} is best ({best[0][0]:.3g} {unit})."
+            )
     for verdict in ("holds", "fails", "undecided"):
         found = [h.claim or h.id for h in results.hypotheses if h.verdict == verdict]
         if found:
             text += f" {verdict.capitalize()}: " + " ".join(found)
-    return text
+    return text.strip()
+
+
+def _said_of_all(results: Results, metric: str) -> tuple[str, str]:
+    """A sentence on all scenes, where all tasks share the metric; and the best system of the first task."""
+    shared = _tasks(results, metric) == _tasks(results)
+    known = _ranked(results, "all", metric)
+    if not known or not shared:
+        return "", known[0][1] if known else next(iter(_systems(results)), "")
+    unit = results.metric(metric).unit
+    said = [f"Over all scenes {known[0][1]} is off least, by {known[0][0]:.3f} {unit} at the mean"]
+    said += [f"{name} by {mean:.3f} {unit}" for mean, name in known[1:]]
+    return ", ".join(said) + ".", known[0][1]
+
+
+def _ranked(results: Results, task: str, metric: str) -> list[tuple[float, str]]:
+    """Means of the systems, the best first."""
+    means = {s: _interval(results, s, task, metric) for s in _systems(results)}
+    known = sorted((m.mean, s) for s, m in means.items() if m is not None)
+    return known[::-1] if results.metric(metric).better == "higher" else known
 
 
 def _named(task: str) -> str:
@@ -84,27 +102,40 @@ def _systems(results: Results) -> list[str]:
     return list(dict.fromkeys(m.system for m in results.measurements))
 
 
-def _tasks(results: Results) -> list[str]:
-    return sorted({m.task for m in results.measurements})
+def _tasks(results: Results, metric: str = "", task: str = "") -> list[str]:
+    """Tasks with numbers of a metric (or any), perhaps only one of them."""
+    return sorted(
+        {m.task for m in results.measurements if metric in ("", m.metric) and task in ("", m.task)}
+    )
 
 
-def _interval(results: Results, system: str, task: str) -> Interval | None:
-    values = errors_of(results.measurements, system, task)
+def _interval(results: Results, system: str, task: str, metric: str = ERROR) -> Interval | None:
+    values = errors_of(results.measurements, system, task, metric=metric)
     return bootstrap(np.array([values[k] for k in sorted(values)])) if values else None
 
 
-def _table(results: Results) -> str:
-    tasks = ["all", *(["hidden"] if "none" in _tasks(results) else []), *_tasks(results)]
-    rows = []
+def _tables(results: Results) -> list[str]:
+    """One for each metric that is not of single moments, the one that decides first."""
+    found = [m for m in results.metrics if not m.name.endswith("_at")]
+    return [_table(results, m.name) for m in found if _tasks(results, m.name)]
+
+
+def _table(results: Results, metric: str) -> str:
+    tasks = _tasks(results, metric)
+    if len(tasks) > 1 and metric != "film_error":
+        tasks = [*(["hidden"] if "none" in tasks else []), *tasks]
+        tasks = ["all", *tasks] if _tasks(results) == _tasks(results, metric) else tasks
+    higher = results.metric(metric).better == "higher"
+    cells = {(s, t): _interval(results, s, t, metric) for s in _systems(results) for t in tasks}
     best: dict[str, float] = {}
-    cells: dict[tuple[str, str], Interval | None] = {}
-    for system in _systems(results):
-        for task in tasks:
-            cells[system, task] = found = _interval(results, system, task)
-            if found is not None:
-                best[task] = min(best.get(task, np.inf), found.mean)
+    for (_, task), found in cells.items():
+        if found is not None:
+            best[task] = (max if higher else min)(best.get(task, found.mean), found.mean)
+    rows = []
     for system in _systems(results):
         row = [f"<td>{escape(system)}</td>"]
+        if all(cells[system, task] is None for task in tasks):
+            continue
         for task in tasks:
             found = cells[system, task]
             if found is None:
@@ -121,11 +152,11 @@ def _table(results: Results) -> str:
     head = "".join(
         f"<th>{escape(t)}<br><small>{n} scenes</small></th>" for t, n in zip(tasks, counts)
     )
-    label = escape(results.metric(ERROR).said())
+    label = escape(results.metric(metric).said())
     return (
         f"<table><tr><th>system</th>{head}</tr>{''.join(rows)}</table>"
         f'<p class="soft">{label}; below each mean its 95 % bootstrap interval over scenes. '
-        "The least of each column is shaded.</p>"
+        f"The {'most' if higher else 'least'} of each column is shaded.</p>"
     )
 
 
@@ -200,16 +231,20 @@ def _claims(results: Results) -> str:
     if not results.hypotheses:
         return "<p>Nothing.</p>"
     rows = "".join(
-        f'<tr><td>{escape(h.claim or h.id)}</td><td>{h.verdict}</td><td class="words">{_difference(h)}</td></tr>'
+        f'<tr><td>{escape(h.claim or h.id)}</td><td>{h.verdict}</td><td class="words">{_difference(results, h)}</td></tr>'
         for h in results.hypotheses
     )
-    return f"<table><tr><th>claim</th><th>verdict</th><th>difference, m</th></tr>{rows}</table>"
+    return f"<table><tr><th>claim</th><th>verdict</th><th>difference</th></tr>{rows}</table>"
 
 
-def _difference(h: Hypothesis) -> str:
+def _difference(results: Results, h: Hypothesis) -> str:
     if h.difference is None or h.low is None or h.high is None:
         return "no scene has both"
-    return f"{h.difference:+.3f} ({h.low:+.3f} to {h.high:+.3f}), {h.scenes} scenes"
+    unit = results.metric(h.metric).unit
+    if h.relative:
+        said = f"{h.difference:.1%} ({h.low:.1%} to {h.high:.1%}) less, at least {h.margin:.0%} claimed"
+        return f"{said}, {h.scenes} scenes"
+    return f"{h.difference:+.3f} ({h.low:+.3f} to {h.high:+.3f}) {escape(unit)}, {h.scenes} scenes"
 
 
 def _failures(results: Results) -> str:
@@ -229,10 +264,11 @@ def _failures(results: Results) -> str:
 
 
 def _protocol(results: Results) -> str:
+    heads = {"toss_position", "film_error", ERROR, *(m.name for m in results.metrics[:1])}
     seconds = defaultdict(list)
     memory: dict[str, float] = defaultdict(float)
     for m in results.measurements:
-        if m.metric == ERROR and m.status == "ok" and m.seconds is not None:
+        if m.metric in heads and m.status == "ok" and m.seconds is not None:
             seconds[m.system].append(m.seconds)
             memory[m.system] = max(memory[m.system], m.peak_memory_mb or 0)
     rows = "".join(

@@ -82,7 +82,8 @@ class Hypothesis:
     """A claim that was written down before the run, and what became of it.
 
     `difference` is in the metric's unit, paired by scene, and positive where `system` does better
-    than `rival`. The claim is that it is at least `margin`.
+    than `rival`. The claim is that it is at least `margin`. Where the claim is `relative`, both are
+    shares of the rival's mean instead.
     """
 
     id: str
@@ -91,9 +92,10 @@ class Hypothesis:
     system: str
     rival: str
     margin: float
-    """In the metric's unit."""
+    """In the metric's unit, or a share of the rival's mean where `relative` is set."""
     claim: str = ""
     """In plain words; the report makes a sentence from the fields beside it."""
+    relative: bool = False
     verdict: Literal["holds", "fails", "undecided"] = "undecided"
     difference: float | None = None
     low: float | None = None

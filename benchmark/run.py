@@ -1,4 +1,4 @@
-"""The runner: scenes × systems → measurements, kept one by one so that a killed run goes on."""
+"""The runner: cases × systems → measurements, kept one by one so that a killed run goes on."""
 
 from __future__ import annotations
 
@@ -8,36 +8,46 @@ import importlib.metadata
 import json
 import platform
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import yaml
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from clay4d.benchmark.observation import observe_world
-from clay4d.benchmark.results import Hypothesis, Measurement, Metric, Results, save_results
+from clay4d.benchmark.cases import Case, Place, Source, Unscored, WorldCases
+from clay4d.benchmark.real import RealCases
+from clay4d.benchmark.results import Hypothesis, Measurement, Results, save_results
 from clay4d.benchmark.statistics import paired
-from clay4d.benchmark.suites import SUITES, Claim, SuiteConfig
-from clay4d.benchmark.systems import ConstantVelocity, FittedEngine, Learned, NominalEngine, Static
+from clay4d.benchmark.suites import AT, ERROR, METRICS, SUITES, Claim, SuiteConfig
+from clay4d.benchmark.systems import (
+    ConstantAcceleration,
+    ConstantVelocity,
+    FittedEngine,
+    Learned,
+    NominalEngine,
+    Static,
+)
+from clay4d.benchmark.tosses import IdentifiedContact, IdentifiedEngine
 from clay4d.benchmark.workers import Worker
 from clay4d.config import to_dict
-from clay4d.world_model.worlds import World, open_worlds
 from clay4d.world_model.worlds.make import make_worlds
 
+__all__ = ["AT", "ERROR", "SYSTEMS", "errors_of", "run_suite"]
+
 SYSTEMS: dict[str, Callable[..., Any]] = {
-    "static": Static, "constant-velocity": ConstantVelocity, "engine-nominal": NominalEngine,
-    "engine-fitted": partial(FittedEngine, air=False), "engine-fitted-air": partial(FittedEngine, air=True),
-    "world-model": Learned,
+    "static": Static, "constant-velocity": ConstantVelocity, "constant-acceleration": ConstantAcceleration,
+    "engine-nominal": NominalEngine, "engine-fitted": partial(FittedEngine, air="none"),
+    "engine-fitted-air": partial(FittedEngine, air="unknown"),
+    "engine-fitted-true-air": partial(FittedEngine, air="real"),
+    "engine-identified": IdentifiedEngine, "contact-identified": IdentifiedContact, "world-model": Learned,
 }  # fmt: skip
-ERROR, AT = "centre_error", "centre_error_at"
-METRICS = (
-    Metric(ERROR, "m", "lower", "distance of movers' centres from the truth, mean over the future"),
-    Metric(AT, "m", "lower", "distance of movers' centres from the truth at a moment"),
-)
+SOURCES: dict[str, Callable[[SuiteConfig, Path], Source]] = {
+    "worlds": WorldCases,
+    "real": RealCases,
+}
 PARTIAL = "answers.jsonl"
 Verdict = Literal["holds", "fails", "undecided"]
 
@@ -56,7 +66,7 @@ def run_suite(
     """Run a suite; leaves results.json and what it is made from.
 
     Args:
-        data: a folder of `make_worlds`; a suite that makes its own needs none.
+        data: a folder of `make_worlds`, or of real motion; a suite that makes its own needs none.
         systems: a choice of the suite's systems. weights: of the world model; the released ones by default.
         limit: scenes of each split, if not the suite's.
         resume: go on with a run that was stopped.
@@ -70,27 +80,24 @@ def run_suite(
     text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     done = _begin(out, digest, text, resume=resume)
-    folder = _worlds(config, out, data)
-    scenes = {s: open_worlds(folder, split=s) for s in config.splits}
-    count = sum(_count(len(w), config.limit) for w in scenes.values())
-    if not count:
-        raise ValueError(f"data got {folder} without worlds of {', '.join(config.splits)}; expected some.")  # fmt: skip
+    source = SOURCES[config.source](config, _folder(config, out, data))
+    places = source.places()
     rows = dict(done)
     with (
         (out / PARTIAL).open("a", encoding="utf-8") as log,
-        _bar(count * len(config.systems)) as tick,
+        _bar(len(places) * len(config.systems)) as tick,
     ):
         for name in config.systems:
-            worker = Worker(SYSTEMS[name], *([weights] if name == "world-model" else []))
-            for split, world in _each(scenes, config.limit):
-                key = f"{name} {split} {world.name}"
-                if key not in rows:
-                    rows[key] = _measured(worker, world, config)
+            worker = Worker(SYSTEMS[name], *([weights] if name.startswith("world-model") else []))
+            for place in places:
+                key = f"{name} {place.scene}"
+                if key not in rows and (not place.systems or name in place.systems):
+                    rows[key] = _measured(worker, source.read(place), config)
                     log.write(json.dumps({"key": key, "row": rows[key]}) + "\n")
                     log.flush()
                 tick(name)
             worker.stop()
-    results = _results(config, digest, text, rows, scenes, command)
+    results = _results(config, digest, text, rows, places, source, command)
     save_results(out / "results.json", results)
     return results
 
@@ -128,9 +135,14 @@ def _begin(out: Path, digest: str, text: str, *, resume: bool) -> dict[str, Any]
     return done
 
 
-def _worlds(config: SuiteConfig, out: Path, data: str | Path | None) -> Path:
+def _folder(config: SuiteConfig, out: Path, data: str | Path | None) -> Path:
     if data is not None:
         return Path(data)
+    if config.source == "real":
+        raise FileNotFoundError(
+            "data got nothing; expected a folder with cube_tosses, panoptic_basketball or physics_videos. "
+            "Give it with --data"
+        )
     if not config.make:
         raise FileNotFoundError(
             f"data got nothing; expected worlds for {config.name}. Make some with: clay4d make-worlds "
@@ -140,105 +152,91 @@ def _worlds(config: SuiteConfig, out: Path, data: str | Path | None) -> Path:
     return out / "worlds"
 
 
-def _count(length: int, limit: int) -> int:
-    return min(length, limit) if limit else length
-
-
-def _each(scenes: Mapping[str, Any], limit: int) -> Iterator[tuple[str, World]]:
-    for split, worlds in scenes.items():
-        for k in range(_count(len(worlds), limit)):
-            yield split, worlds.read(k)
-
-
-def _measured(worker: Worker, world: World, config: SuiteConfig) -> dict[str, Any]:
+def _measured(worker: Worker, case: Case, config: SuiteConfig) -> dict[str, Any]:
     """One system on one scene; the truth never goes to the worker."""
-    observation = observe_world(world, frames=config.seen)
-    later = world.times[config.seen :]
-    answer = worker.ask(observation, later, timeout=config.timeout)
+    answer = worker.ask(case.question, case.times, timeout=config.timeout)
     row: dict[str, Any] = {
-        "input": observation.key, "seconds": round(answer.seconds, 4),
+        "input": case.question.key, "seconds": round(answer.seconds, 4),
         "memory": round(answer.peak_memory_mb, 1),
     }  # fmt: skip
     if answer.prediction is None:
         return row | {"reason": answer.reason}
-    first = world.masks[: config.seen]
-    seen = np.array([bool((first == b + 1).any()) for b in range(world.movers)])
-    if not seen.any():
-        return row | {"reason": "no mover was seen, by any system"}
-    off = np.linalg.norm(
-        answer.prediction.positions - world.tracks.positions[config.seen :], axis=-1
-    )
-    off = off[:, : world.movers][:, seen].mean(1)
-    ahead = later - world.times[config.seen - 1]
-    at = {f"{h:g}": float(off[np.abs(ahead - h).argmin()]) for h in config.horizons if h <= ahead[-1] + 1e-6}  # fmt: skip
-    return row | {"error": float(off.mean()), "at": at}
+    try:
+        found = case.measure(answer.prediction)
+    except Unscored as error:
+        return row | {"reason": str(error)}
+    at = {m: {f"{h:g}": v for h, v in by.items()} for m, by in found.at.items()}
+    return row | {"values": dict(found.values), "at": at}
 
 
 def _results(
-    config: SuiteConfig, digest: str, text: str, rows: dict[str, Any], scenes: Mapping[str, Any], command: str,
+    config: SuiteConfig, digest: str, text: str, rows: dict[str, Any], places: Sequence[Place],
+    source: Source, command: str,
 ) -> Results:  # fmt: skip
-    kinds = {
-        (split, world.name): world.hidden.kind if len(config.splits) == 1 else split
-        for split, world in _each(scenes, config.limit)
-    }
-    inputs: dict[tuple[str, str], set[str]] = defaultdict(set)
+    known = {place.scene: place for place in places}
+    protocols = dict(source.protocols)
+    inputs: dict[str, set[str]] = defaultdict(set)
     measurements: list[Measurement] = []
     for key, row in rows.items():
-        name, split, world = key.split(" ")
-        if name not in config.systems or (split, world) not in kinds:
+        name, scene = key.split(" ")
+        if name not in config.systems or scene not in known:
             continue
-        inputs[split, world].add(row["input"])
+        inputs[scene].add(row["input"])
+        task = known[scene].task
         common: dict[str, Any] = {
-            "suite": config.name, "task": kinds[split, world], "system": name, "scene": f"{split}/{world}",
-            "seed": 0, "protocol": "places", "seconds": row["seconds"], "peak_memory_mb": row["memory"],
+            "suite": config.name, "task": task, "system": name, "scene": scene, "seed": 0,
+            "protocol": task if task in protocols else source.protocols[0][0], "seconds": row["seconds"],
+            "peak_memory_mb": row["memory"],
         }  # fmt: skip
         if "reason" in row:
-            measurements.append(Measurement(**common, metric=ERROR, status="failed", reason=row["reason"]))  # fmt: skip
+            measurements.append(Measurement(**common, metric=config.metrics[0], status="failed", reason=row["reason"]))  # fmt: skip
             continue
-        measurements.append(Measurement(**common, metric=ERROR, value=row["error"]))
-        for horizon, value in row["at"].items():
-            measurements.append(Measurement(**common, metric=AT, value=value, horizon=float(horizon)))  # fmt: skip
+        for metric, value in row["values"].items():
+            measurements.append(Measurement(**common, metric=metric, value=value))
+        for metric, by in row["at"].items():
+            for horizon, value in by.items():
+                measurements.append(Measurement(**common, metric=metric, value=value, horizon=float(horizon)))  # fmt: skip
     for scene, seen in inputs.items():
         if len(seen) > 1:
             raise ValueError(f"systems saw different inputs on {scene}; expected the same. Run them again.")  # fmt: skip
-    protocol = (
-        f"{config.seen} frames with masks, cameras, shapes, sizes, materials and the prompt in; centres of "
-        "movers that were seen, at all later frames, metres"
-    )
     order = sorted(measurements, key=lambda m: (m.system, m.scene, m.metric, m.horizon or 0))
     return Results(
         config.name, digest, text, command, datetime.date.today().isoformat(),
         f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         tuple((n, importlib.metadata.version(n)) for n in ("torch", "numpy", "mujoco")),
-        METRICS, (("places", protocol),), tuple(order),
+        tuple(METRICS[m] for m in config.metrics), source.protocols, tuple(order),
         tuple(_judged(claim, order, config) for claim in config.claims),
     )  # fmt: skip
 
 
-def errors_of(measurements: list[Measurement] | tuple[Measurement, ...], system: str, task: str) -> dict[str, float]:  # fmt: skip
-    """Each scene's error of one system; `all` scenes, those of a task, or all where a force is `hidden`."""
+def errors_of(
+    measurements: Sequence[Measurement], system: str, task: str, *, metric: str = ERROR
+) -> dict[str, float]:
+    """Each scene's number of one system; `all` scenes, those of a task, or all where a force is `hidden`."""
     out = {}
     for m in measurements:
         within = task == "all" or m.task == task or (task == "hidden" and m.task != "none")
-        if m.system == system and m.metric == ERROR and m.value is not None and within:
+        if m.system == system and m.metric == metric and m.value is not None and within:
             out[m.scene] = m.value
     return out
 
 
 def _judged(claim: Claim, measurements: list[Measurement], config: SuiteConfig) -> Hypothesis:
-    share = 1 - claim.margin if claim.relative else 1.0
-    margin = 0.0 if claim.relative else claim.margin
+    metric = claim.metric or config.metrics[0]
     found = paired(
-        errors_of(measurements, claim.system, claim.task), errors_of(measurements, claim.rival, claim.task),
-        share=share, count=config.resamplings,
+        errors_of(measurements, claim.system, claim.task, metric=metric),
+        errors_of(measurements, claim.rival, claim.task, metric=metric),
+        relative=claim.relative, higher=METRICS[metric].better == "higher", count=config.resamplings,
     )  # fmt: skip
-    said = Hypothesis(claim.id, claim.task, ERROR, claim.system, claim.rival, margin, claim.claim)
+    said = Hypothesis(
+        claim.id, claim.task, metric, claim.system, claim.rival, claim.margin, claim.claim, claim.relative
+    )  # fmt: skip
     if found is None:
         return said
     verdict: Verdict = "undecided"
-    if found.low >= margin:
+    if found.low >= claim.margin:
         verdict = "holds"
-    elif found.high < margin:
+    elif found.high < claim.margin:
         verdict = "fails"
     return replace(
         said,

@@ -45,18 +45,32 @@ def paired(
     ours: Mapping[str, float],
     theirs: Mapping[str, float],
     *,
-    share: float = 1.0,
+    relative: bool = False,
+    higher: bool = False,
     count: int = 2000,
     seed: int = 0,
 ) -> Interval | None:
-    """How much lower `ours` is than `share` times `theirs`, over the scenes that both have; else None.
+    """By how much `ours` is better than `theirs`, over the scenes that both have; None if there is none.
+
+    Args:
+        relative: as a share of the mean of `theirs`, by means over the same resampled scenes.
+        higher: whether higher is better.
 
     >>> found = paired({"a": 1.0, "b": 2.0}, {"a": 2.0, "b": 3.0, "c": 9.0})
     >>> found.mean, found.count
     (1.0, 2)
+    >>> paired({"a": 1.0, "b": 2.0}, {"a": 2.0, "b": 3.0}, relative=True).mean
+    0.4
     """
     both = sorted(set(ours) & set(theirs))
     if not both:
         return None
-    off = np.array([share * theirs[k] - ours[k] for k in both])
-    return bootstrap(off, count=count, seed=seed)
+    base = np.array([theirs[k] for k in both])
+    off = base - np.array([ours[k] for k in both])
+    off = -off if higher else off
+    if not relative or not base.sum():
+        return bootstrap(off, count=count, seed=seed)
+    draws = np.random.default_rng(seed).integers(0, len(off), (count, len(off)))
+    shares = off[draws].sum(1) / np.abs(base[draws].sum(1)).clip(1e-12)
+    low, high = np.quantile(shares, (0.025, 0.975))
+    return Interval(float(off.sum() / abs(base.sum())), float(low), float(high), len(off))

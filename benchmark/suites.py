@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+from clay4d.benchmark.results import Metric
 
 SPLITS_OOD = ("ood-speed", "ood-size", "ood-count", "ood-combination")
 ARMS = (
     "static", "constant-velocity", "engine-nominal", "engine-fitted", "engine-fitted-air", "world-model",
 )  # fmt: skip
+ERROR, AT = "centre_error", "centre_error_at"
+METRICS: dict[str, Metric] = {
+    m.name: m
+    for m in (
+        Metric(ERROR, "m", "lower", "distance of movers' centres from the truth, mean over the future"),
+        Metric(AT, "m", "lower", "distance of movers' centres from the truth at a moment"),
+        Metric("velocity_error", "m/s", "lower", "distance of movers' velocities from the true ones"),
+        Metric("collision_time_error", "s", "lower", "error of the moments of first touches"),
+        Metric("penetration", "m", "lower", "depth of things in each other or the floor, at most"),
+        Metric("crps", "m", "lower", "energy score of the sampled futures"),
+        Metric("best_of_k", "m", "lower", "distance of centres in the best of 8 sampled futures"),
+        Metric("toss_position", "% of width", "lower", "distance of the cube's centre, mean over the toss"),
+        Metric("toss_rotation", "°", "lower", "angle from the cube's true rotation, mean over the toss"),
+        Metric("film_error", "diameters", "lower", "distance of the ball's centre in the picture"),
+    )
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -22,23 +41,25 @@ class Claim:
     rival: str
     """…than this one, by at least `margin`."""
     margin: float = 0.0
-    """Metres, or a share of the rival's error where `relative` is set."""
+    """In the metric's unit, or a share of the rival's mean where `relative` is set."""
     relative: bool = False
     claim: str = ""
     """In plain words."""
+    metric: str = ""
+    """The suite's first one where it is left out."""
 
 
 @dataclass(frozen=True)
 class SuiteConfig:
-    """A suite over made worlds.
+    """A suite: its scenes, its systems, what is measured and what is claimed.
 
     Raises:
-        ValueError: counts below 1.
+        ValueError: counts below 1, an unknown metric.
     """
 
     name: str = "predict"
     splits: tuple[str, ...] = ("test",)
-    """Of the worlds; each is a task by itself where there are several."""
+    """Of the worlds; each is a task by itself where there are several. Of real motion: the tasks."""
     systems: tuple[str, ...] = ARMS
     seen: int = 6
     """Frames that systems are handed; the rest are foretold."""
@@ -53,6 +74,10 @@ class SuiteConfig:
     claims: tuple[Claim, ...] = ()
     make: int = 0
     """Worlds that the suite makes for itself where none are given; 0 for none."""
+    source: Literal["worlds", "real"] = "worlds"
+    """Where its scenes come from."""
+    metrics: tuple[str, ...] = (ERROR, AT, "velocity_error", "collision_time_error", "penetration", "crps", "best_of_k")  # fmt: skip
+    """What is measured, the one that decides first."""
 
     def __post_init__(self) -> None:
         for name, value in (("seen", self.seen), ("resamplings", self.resamplings)):
@@ -62,6 +87,9 @@ class SuiteConfig:
             raise ValueError(
                 f"limit and timeout got {self.limit}, {self.timeout}; expected 0 or more, above 0."
             )
+        for metric in (*self.metrics, *(c.metric for c in self.claims if c.metric)):
+            if metric not in METRICS:
+                raise ValueError(f"metric got {metric!r}; expected one of {', '.join(METRICS)}.")
 
 
 _CLAIMS = (
@@ -83,9 +111,39 @@ _CLAIMS = (
     ),
 )  # fmt: skip
 
+_REAL = (
+    Claim(
+        "nominal-halves-constant-velocity", "tosses-first-state", "engine-nominal", "constant-velocity", 0.5,
+        relative=True, metric="toss_position",
+        claim="On real tosses an engine with handbook numbers has at most half of constant velocity's error.",
+    ),
+    Claim(
+        "identified-beats-nominal", "tosses-first-state", "engine-identified", "engine-nominal", 0.2,
+        relative=True, metric="toss_position",
+        claim="Numbers identified on the other half of the tosses take a fifth off the nominal engine's error.",
+    ),
+    Claim(
+        "six-frames-beat-one", "tosses-six-frames", "contact-identified", "engine-identified",
+        metric="toss_position", claim="With six frames seen, the smooth contact errs less than MuJoCo.",
+    ),
+    Claim(
+        "air-beats-none", "basketball", "engine-fitted-true-air", "engine-fitted", 0.005,
+        claim="On the basketball, air takes half a centimetre off the fitted engine's error.", metric=ERROR,
+    ),
+)  # fmt: skip
+
 SUITES: dict[str, SuiteConfig] = {
     "predict": SuiteConfig(claims=_CLAIMS),
     "ood": SuiteConfig("ood", SPLITS_OOD, claims=(_CLAIMS[0],)),
+    "real": SuiteConfig(
+        "real", ("tosses-first-state", "tosses-six-frames", "basketball", "filmed-balls"),
+        (
+            "static", "constant-velocity", "constant-acceleration", "engine-nominal", "engine-fitted",
+            "engine-fitted-true-air", "engine-identified", "contact-identified",
+        ),
+        horizons=(0.1, 0.2, 0.3, 0.4), claims=_REAL, source="real",
+        metrics=("toss_position", "toss_rotation", ERROR, AT, "film_error"),
+    ),
     "smoke": SuiteConfig(
         "smoke", ("train",), ("static", "constant-velocity", "engine-nominal"), make=16, limit=12,
         claims=(Claim("engine-beats-static", "all", "engine-nominal", "static"),),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.spatial.transform import Rotation
 
 from clay4d.benchmark.estimate import Estimate, estimate, state_at
 from clay4d.benchmark.observation import Observation, Prediction, Thing
@@ -18,6 +19,7 @@ from clay4d.physics_baseline.identify import Experiment, Track, Unknown, identif
 from clay4d.physics_baseline.planner.vocabulary import SUBSTANCES
 from clay4d.physics_baseline.spec import (
     Box,
+    Buoyancy,
     Capsule,
     Cylinder,
     Drag,
@@ -29,6 +31,8 @@ from clay4d.physics_baseline.spec import (
     Sphere,
     Wind,
 )
+from clay4d.physics_baseline.spec.fields import ForceField
+from clay4d.world_model.slots import PosedFrames, Slots
 from clay4d.world_model.worlds.things import WEDGE, wedge
 
 AIR, MOST_AIR = 40.0, 700.0
@@ -38,6 +42,8 @@ MOST_WIND = 7.0
 REACH, SPEED = 0.03, 1.0
 """Metres and metres per second by which a fitted start may differ from the estimated one."""
 ROUNDS = 40
+SAMPLES = 8
+"""Futures that a world model draws besides the likeliest."""
 
 
 class System(Protocol):
@@ -56,10 +62,11 @@ class Static:
     name = "static"
 
     def predict(self, observation: Observation, times: Float[np.ndarray, " T"]) -> Prediction:
-        """The last places, at all moments."""
+        """The last places (and rotations, where they are measured), at all moments."""
         found = estimate(observation)
         places = np.stack([_last(found.positions[:, b]) for b in range(len(observation.things))])
-        return Prediction(np.repeat(places[None], len(times), 0))
+        quats = np.repeat(found.quats[-1:], len(times), 0) if found.turning else None
+        return Prediction(np.repeat(places[None], len(times), 0), quats)
 
 
 class ConstantVelocity:
@@ -68,20 +75,54 @@ class ConstantVelocity:
     name = "constant-velocity"
 
     def predict(self, observation: Observation, times: Float[np.ndarray, " T"]) -> Prediction:
-        """Straight lines from the last places."""
+        """Straight lines from the last sighting; measured rotations go on at an even rate."""
         found = estimate(observation)
         out = np.zeros((len(times), len(observation.things), 3))
         for b in range(len(observation.things)):
-            known = np.flatnonzero(found.seen[:, b])
-            place = _last(found.positions[:, b])
-            speed = np.zeros(3)
-            if len(known) > 1 and observation.things[b].moves:
-                i, j = known[-2:]
-                speed = found.positions[j, b] - found.positions[i, b]
-                speed = speed / (found.times[j] - found.times[i])
+            known = np.flatnonzero(found.seen[:, b])[-2:]
+            place, speed = _last(found.positions[:, b]), np.zeros(3)
+            if found.velocities is not None:
+                speed = found.velocities[b]
+            elif len(known) == 2 and observation.things[b].moves:
+                a, z = known
+                speed = (place - found.positions[a, b]) / (found.times[z] - found.times[a])
             start = found.times[known[-1]] if len(known) else found.times[-1]
             out[:, b] = place + (times - start)[:, None] * speed
-        return Prediction(out)
+        return Prediction(out, _spun(observation, found, times))
+
+
+class ConstantAcceleration:
+    """Everything goes on along the parabola that fits all its sightings best."""
+
+    name = "constant-acceleration"
+
+    def predict(self, observation: Observation, times: Float[np.ndarray, " T"]) -> Prediction:
+        """Parabolas; straight lines where there are fewer than three sightings."""
+        found = estimate(observation)
+        straight = ConstantVelocity().predict(observation, times)
+        out = straight.positions.copy()
+        for b in range(len(observation.things)):
+            known = found.seen[:, b]
+            if known.sum() > 2:
+                clock = found.times[known] - found.times[-1]
+                fit = np.polynomial.polynomial.polyfit(clock, found.positions[known, b], 2)
+                out[:, b] = np.polynomial.polynomial.polyval(times - found.times[-1], fit).T
+        return Prediction(out, straight.quats)
+
+
+def _spun(
+    observation: Observation, found: Estimate, times: Float[np.ndarray, " T"]
+) -> Float[np.ndarray, "T B 4"] | None:
+    """Measured rotations, turned on at an even rate."""
+    if not found.turning:
+        return None
+    out = np.zeros((len(times), len(observation.things), 4))
+    for b, thing in enumerate(observation.things):
+        state = state_at(found, b, last=True, thing=thing, floor=observation.floor)
+        ahead = np.outer(times - found.times[-1], state.spin)
+        turns = Rotation.from_rotvec(ahead) * Rotation.from_quat(state.quat, scalar_first=True)
+        out[:, b] = turns.as_quat(scalar_first=True)
+    return out
 
 
 class NominalEngine:
@@ -149,8 +190,11 @@ class FittedEngine:
     frames helps where a straight line through them would not.
     """
 
-    def __init__(self, *, air: bool) -> None:
-        self.name = "engine-fitted-air" if air else "engine-fitted"
+    def __init__(self, *, air: Literal["none", "unknown", "real"]) -> None:
+        """`unknown` air's density and wind are fitted; `real` air is that of a room, and stands still."""
+        self.name = {"none": "engine-fitted", "unknown": "engine-fitted-air"}.get(
+            air, "engine-fitted-true-air"
+        )
         self._air = air
         self._engine: Engine = make_engine("mujoco")
         self._plain = NominalEngine()
@@ -159,10 +203,12 @@ class FittedEngine:
         """The fitted engine's trajectory; the nominal one's where nothing moves or no fit is possible."""
         found = estimate(observation)
         scene = nominal_scene(observation, found, until=float(times[-1]), last=False)
-        if self._air:
-            scene = replace(
-                scene, fields=(*scene.fields, Wind(velocity=(0.0, 0.0, 0.0)), Drag(air_density=AIR))
-            )
+        more: tuple[ForceField, ...] = ()
+        if self._air == "unknown":
+            more = Wind(velocity=(0.0, 0.0, 0.0)), Drag(air_density=AIR)
+        elif self._air == "real":
+            more = Drag(), Buoyancy(added_mass=0.5)
+        scene = replace(scene, fields=(*scene.fields, *more))
         clock = observation.times - observation.times[0]
         movers = [b for b, t in enumerate(observation.things) if t.moves and found.seen[:, b].any()]
         tracks = tuple(
@@ -176,7 +222,7 @@ class FittedEngine:
             for track in tracks
             for unknown in start_unknowns(scene, track.body, reach=REACH, speed=SPEED)
         ]
-        if self._air:
+        if self._air == "unknown":
             unknowns += [Unknown("fields.drag.air_density", 0.0, MOST_AIR)]
             unknowns += [
                 Unknown(f"fields.wind.velocity.{k}", -MOST_WIND, MOST_WIND) for k in (0, 1)
@@ -209,8 +255,6 @@ class Learned:
         Raises:
             ValueError: an observation without pictures.
         """
-        from clay4d.world_model.slots import PosedFrames
-
         o = observation
         if o.images is None or o.masks is None or o.viewmats is None or o.Ks is None:
             raise ValueError(
@@ -230,10 +274,19 @@ class Learned:
         slots, _ = self._model.imagine(
             [o.prompt], context=context, frames=count, thoughts=self._thoughts, temperature=0.0
         )
-        clock = o.times[0] + step * np.arange(count)
-        return Prediction(
-            _between(clock, slots.positions[0, :, : len(o.things)].double().numpy(), times)
-        )
+        clock, known = o.times[0] + step * np.arange(count), len(o.things)
+        drawn, _ = self._model.imagine(
+            [o.prompt] * SAMPLES, context=_repeated(context, SAMPLES), frames=count, thoughts=self._thoughts,
+            temperature=1.0, seed=0,
+        )  # fmt: skip
+        samples = [_between(clock, p[:, :known].double().numpy(), times) for p in drawn.positions]
+        likeliest = _between(clock, slots.positions[0, :, :known].double().numpy(), times)
+        return Prediction(likeliest, samples=np.stack(samples))
+
+
+def _repeated(slots: Slots, count: int) -> Slots:
+    """One world's slots, several times over."""
+    return Slots(**{k: v.repeat(count, *[1] * (v.dim() - 1)) for k, v in vars(slots).items()})
 
 
 def _sampled(path: Trajectory, start: float, times: Float[np.ndarray, " T"]) -> Prediction:
@@ -252,7 +305,9 @@ def _between(
 
 
 def _material(thing: Thing) -> Material:
-    made = SUBSTANCES.get(thing.material)
+    made = SUBSTANCES.get(
+        {"acrylic": "plastic", "basketball": "rubber"}.get(thing.material, thing.material)
+    )
     if made is None:
         return Material()
     return Material(density=made.density, friction=made.friction, restitution=made.restitution)

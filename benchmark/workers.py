@@ -26,7 +26,8 @@ START = 120.0
 class Answer:
     """What a system said, or why it said nothing."""
 
-    prediction: Prediction | None
+    prediction: Any
+    """A `Prediction`, or what else the question asks for; None: nothing."""
     reason: str = ""
     seconds: float = 0.0
     """Wall clock."""
@@ -56,17 +57,15 @@ class Worker:
             self.stop()
             self._broken = f"it cannot be made: {value}"
 
-    def ask(
-        self, observation: Observation, times: Float[np.ndarray, " T"], *, timeout: float
-    ) -> Answer:
-        """One answer, or the reason why there is none."""
+    def ask(self, question: Any, times: Float[np.ndarray, " T"], *, timeout: float) -> Answer:
+        """One answer to an observation or another question, or the reason why there is none."""
         if self._process is None and not self._broken:
             self._start()
         if self._broken:
             return Answer(None, self._broken)
         began = time.perf_counter()
         try:
-            self._pipe.send((observation, times))
+            self._pipe.send((question, times))
         except OSError:
             return self._lost("it died")
         kind, value = self._receive(timeout)
@@ -111,11 +110,13 @@ def _serve(pipe: Any, make: Callable[..., Any], given: tuple[Any, ...]) -> None:
     pipe.send(("ready", ""))
     while True:
         try:
-            observation, times = pipe.recv()
+            question, times = pipe.recv()
         except EOFError:
             return
         try:
-            found = check_prediction(system.predict(observation, times), observation, times)
+            found = system.predict(question, times)
+            if isinstance(question, Observation):
+                found = check_prediction(found, question, times)
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             pipe.send(("answer", (found, memory)))
         except Exception as error:
@@ -133,6 +134,14 @@ def check_prediction(
     expected = (len(times), len(observation.things), 3)
     if prediction.positions.shape != expected:
         raise ValueError(f"positions got shape {prediction.positions.shape}; expected {expected}.")
-    if not np.isfinite(prediction.positions).all():
-        raise ValueError("positions got NaN or infinity; expected metres.")
+    for name in ("positions", "quats", "samples"):
+        value = getattr(prediction, name)
+        if value is not None and not np.isfinite(value).all():
+            raise ValueError(f"{name} got NaN or infinity; expected finite numbers.")
+    if prediction.quats is not None and prediction.quats.shape != (*expected[:2], 4):
+        raise ValueError(
+            f"quats got shape {prediction.quats.shape}; expected {(*expected[:2], 4)}."
+        )
+    if prediction.samples is not None and prediction.samples.shape[1:] != expected:
+        raise ValueError(f"samples got shape {prediction.samples.shape}; expected K × {expected}.")
     return prediction

@@ -88,7 +88,7 @@ def test_an_engine_that_fits_the_air_foretells_what_the_air_does() -> None:
     seen = Observation((BALL,), np.arange(6) / 12, positions=true[:6], floor=False, noise=1e-3)
     off = [
         np.linalg.norm(s.predict(seen, LATER).positions[:, 0] - true[6:14, 0], axis=-1).mean()
-        for s in (NominalEngine(), FittedEngine(air=False), FittedEngine(air=True))
+        for s in (NominalEngine(), FittedEngine(air="none"), FittedEngine(air="unknown"))
     ]
     assert off[2] < 0.01 < min(off[:2])
 
