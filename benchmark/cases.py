@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Float
 
+from clay4d.benchmark.hidden import Told
 from clay4d.benchmark.motion import (
     FLOOR,
     best_of_k,
@@ -58,6 +59,8 @@ class Case:
     times: Float[np.ndarray, " T"]
     """Moments that are asked for, seconds."""
     measure: Callable[[Any], Measured]
+    told: Any = None
+    """The question with the truth in it, for systems that are a ceiling and say so by `needs_truth`."""
 
 
 class Source(Protocol):
@@ -109,7 +112,8 @@ class WorldCases:
         """One world; its truth stays with the judge."""
         world, seen = self._worlds[place.split].read(place.index), self._config.seen
         judge = PathJudge.of_world(world, seen, self._config.horizons)
-        return Case(observe_world(world, frames=seen), world.times[seen:], judge)
+        question = observe_world(world, frames=seen)
+        return Case(question, world.times[seen:], judge, Told(question, world.scene))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,9 @@ import yaml
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from clay4d.benchmark.cases import Case, Place, Source, Unscored, WorldCases
+from clay4d.benchmark.hidden import FittedTerms, TrueEngine
 from clay4d.benchmark.real import RealCases
+from clay4d.benchmark.residual import ResidualEngine
 from clay4d.benchmark.results import Hypothesis, Measurement, Results, save_results
 from clay4d.benchmark.statistics import paired
 from clay4d.benchmark.suites import AT, ERROR, METRICS, SUITES, Claim, SuiteConfig
@@ -43,6 +45,7 @@ SYSTEMS: dict[str, Callable[..., Any]] = {
     "engine-fitted-air": partial(FittedEngine, air="unknown"),
     "engine-fitted-true-air": partial(FittedEngine, air="real"),
     "engine-identified": IdentifiedEngine, "contact-identified": IdentifiedContact, "world-model": Learned,
+    "engine-fitted-terms": FittedTerms, "engine-residual": ResidualEngine, "engine-true": TrueEngine,
 }  # fmt: skip
 SOURCES: dict[str, Callable[[SuiteConfig, Path], Source]] = {
     "worlds": WorldCases,
@@ -89,10 +92,11 @@ def run_suite(
     ):
         for name in config.systems:
             worker = Worker(SYSTEMS[name], *([weights] if name.startswith("world-model") else []))
+            ceiling = getattr(SYSTEMS[name], "needs_truth", False)
             for place in places:
                 key = f"{name} {place.scene}"
                 if key not in rows and (not place.systems or name in place.systems):
-                    rows[key] = _measured(worker, source.read(place), config)
+                    rows[key] = _measured(worker, source.read(place), config, truth=ceiling)
                     log.write(json.dumps({"key": key, "row": rows[key]}) + "\n")
                     log.flush()
                 tick(name)
@@ -152,9 +156,10 @@ def _folder(config: SuiteConfig, out: Path, data: str | Path | None) -> Path:
     return out / "worlds"
 
 
-def _measured(worker: Worker, case: Case, config: SuiteConfig) -> dict[str, Any]:
-    """One system on one scene; the truth never goes to the worker."""
-    answer = worker.ask(case.question, case.times, timeout=config.timeout)
+def _measured(worker: Worker, case: Case, config: SuiteConfig, *, truth: bool) -> dict[str, Any]:
+    """One system on one scene; the truth never goes to the worker, unless it is a ceiling that needs it."""
+    question = case.told if truth else case.question
+    answer = worker.ask(question, case.times, timeout=config.timeout)
     row: dict[str, Any] = {
         "input": case.question.key, "seconds": round(answer.seconds, 4),
         "memory": round(answer.peak_memory_mb, 1),

@@ -132,6 +132,25 @@ _REAL = (
     ),
 )  # fmt: skip
 
+_HIDDEN = (
+    Claim(
+        "missing-terms-help", "hidden", "engine-fitted-terms", "engine-fitted",
+        claim="Where a force is hidden, an engine that fits the missing terms errs less than one that does not.",
+    ),
+    Claim(
+        "residual-helps", "hidden", "engine-residual", "engine-nominal", 0.1, relative=True,
+        claim="Where a force is hidden, a learned residual takes a tenth off the nominal engine's error.",
+    ),
+    Claim(
+        "knowing-helps", "hidden", "engine-true", "engine-nominal", 0.25, relative=True,
+        claim="Knowing all forces would take a quarter off the nominal engine's error where one is hidden.",
+    ),
+    Claim(
+        "learned-beats-residual", "hidden", "world-model", "engine-residual",
+        claim="Where a force is hidden, the world model errs less than an engine that learned from worlds, too.",
+    ),
+)  # fmt: skip
+
 SUITES: dict[str, SuiteConfig] = {
     "predict": SuiteConfig(claims=_CLAIMS),
     "ood": SuiteConfig("ood", SPLITS_OOD, claims=(_CLAIMS[0],)),
@@ -143,6 +162,14 @@ SUITES: dict[str, SuiteConfig] = {
         ),
         horizons=(0.1, 0.2, 0.3, 0.4), claims=_REAL, source="real",
         metrics=("toss_position", "toss_rotation", ERROR, AT, "film_error"),
+    ),
+    "hidden-physics": SuiteConfig(
+        "hidden-physics", ("test",),
+        (
+            "constant-velocity", "engine-nominal", "engine-fitted", "engine-fitted-terms", "engine-residual",
+            "engine-true", "world-model",
+        ),
+        limit=60, timeout=600.0, claims=_HIDDEN,
     ),
     "smoke": SuiteConfig(
         "smoke", ("train",), ("static", "constant-velocity", "engine-nominal"), make=16, limit=12,

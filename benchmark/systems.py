@@ -139,19 +139,25 @@ class NominalEngine:
     def predict(self, observation: Observation, times: Float[np.ndarray, " T"]) -> Prediction:
         """The engine's trajectory from the last moment that was seen."""
         start, path = self._run(observation, float(times[-1]))
-        return _sampled(path, start, times)
+        return sampled(path, start, times)
 
     def _run(self, observation: Observation, until: float) -> tuple[float, Trajectory]:
         """From the last moment on; from the first where estimated bodies lie in each other by then."""
         found = estimate(observation)
         for last, check in ((True, True), (False, True)):
             start = float(observation.times[-1 if last else 0])
-            scene = nominal_scene(observation, found, until=until, last=last, air=self._air)
+            scene = self._start(observation, found, until, last)
             try:
                 return start, self._engine.run(scene, check=check)
             except SimulationError:
                 continue
         return start, self._engine.run(scene, check=False)
+
+    def _start(
+        self, observation: Observation, found: Estimate, until: float, last: bool
+    ) -> SceneSpec:
+        """The scene to simulate."""
+        return nominal_scene(observation, found, until=until, last=last, air=self._air)
 
 
 def nominal_scene(
@@ -236,7 +242,7 @@ class FittedEngine:
             path = self._engine.run(fitted.apply(scene), check=False)
         except (ValueError, np.linalg.LinAlgError):
             return self._plain.predict(observation, times)
-        return _sampled(path, observation.times[0], times)
+        return sampled(path, observation.times[0], times)
 
 
 class Learned:
@@ -289,7 +295,7 @@ def _repeated(slots: Slots, count: int) -> Slots:
     return Slots(**{k: v.repeat(count, *[1] * (v.dim() - 1)) for k, v in vars(slots).items()})
 
 
-def _sampled(path: Trajectory, start: float, times: Float[np.ndarray, " T"]) -> Prediction:
+def sampled(path: Trajectory, start: float, times: Float[np.ndarray, " T"]) -> Prediction:
     """A trajectory that starts at a moment, at other moments; rotations of the nearest frames."""
     clock = path.times + start
     nearest = np.abs(clock[:, None] - times).argmin(0)

@@ -18,8 +18,8 @@ from jaxtyping import Float
 
 from clay4d.benchmark.observation import Observation, Prediction
 
-START = 120.0
-"""Seconds that a process may take to start and to load its system."""
+START = 600.0
+"""Seconds that a process may take to start and to load its system: minutes where a machine is busy."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,9 @@ def _serve(pipe: Any, make: Callable[..., Any], given: tuple[Any, ...]) -> None:
             return
         try:
             found = system.predict(question, times)
-            if isinstance(question, Observation):
-                found = check_prediction(found, question, times)
+            seen = getattr(question, "observation", question)
+            if isinstance(seen, Observation):
+                found = check_prediction(found, seen, times)
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             pipe.send(("answer", (found, memory)))
         except Exception as error:
