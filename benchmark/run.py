@@ -20,7 +20,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from clay4d.benchmark.cases import Case, Place, Source, Unscored, WorldCases
 from clay4d.benchmark.hidden import FittedTerms, TrueEngine
 from clay4d.benchmark.real import RealCases
-from clay4d.benchmark.residual import ResidualEngine
 from clay4d.benchmark.results import Hypothesis, Measurement, Results, save_results
 from clay4d.benchmark.statistics import paired
 from clay4d.benchmark.suites import AT, ERROR, METRICS, SUITES, Claim, SuiteConfig
@@ -45,7 +44,7 @@ SYSTEMS: dict[str, Callable[..., Any]] = {
     "engine-fitted-air": partial(FittedEngine, air="unknown"),
     "engine-fitted-true-air": partial(FittedEngine, air="real"),
     "engine-identified": IdentifiedEngine, "contact-identified": IdentifiedContact, "world-model": Learned,
-    "engine-fitted-terms": FittedTerms, "engine-residual": ResidualEngine, "engine-true": TrueEngine,
+    "engine-fitted-terms": FittedTerms, "engine-true": TrueEngine,
 }  # fmt: skip
 SOURCES: dict[str, Callable[[SuiteConfig, Path], Source]] = {
     "worlds": WorldCases,

@@ -138,16 +138,8 @@ _HIDDEN = (
         claim="Where a force is hidden, an engine that fits the missing terms errs less than one that does not.",
     ),
     Claim(
-        "residual-helps", "hidden", "engine-residual", "engine-nominal", 0.1, relative=True,
-        claim="Where a force is hidden, a learned residual takes a tenth off the nominal engine's error.",
-    ),
-    Claim(
         "knowing-helps", "hidden", "engine-true", "engine-nominal", 0.25, relative=True,
         claim="Knowing all forces would take a quarter off the nominal engine's error where one is hidden.",
-    ),
-    Claim(
-        "learned-beats-residual", "hidden", "world-model", "engine-residual",
-        claim="Where a force is hidden, the world model errs less than an engine that learned from worlds, too.",
     ),
 )  # fmt: skip
 
@@ -166,7 +158,7 @@ SUITES: dict[str, SuiteConfig] = {
     "hidden-physics": SuiteConfig(
         "hidden-physics", ("test",),
         (
-            "constant-velocity", "engine-nominal", "engine-fitted", "engine-fitted-terms", "engine-residual",
+            "constant-velocity", "engine-nominal", "engine-fitted", "engine-fitted-terms",
             "engine-true", "world-model",
         ),
         limit=60, timeout=600.0, claims=_HIDDEN,

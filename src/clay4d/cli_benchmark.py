@@ -21,11 +21,10 @@ def benchmark(
     """Compare systems that foretell on equal terms; leaves results.json and report.html.
 
     Args:
-        suite: predict, ood or smoke.
+        suite: predict, ood, hidden-physics, real or smoke.
         out: a new folder.
-        data: worlds of make-worlds; smoke makes its own.
-        systems: a choice of static, constant-velocity, engine-nominal, engine-fitted, engine-fitted-air and
-            world-model; the suite's by default.
+        data: worlds of make-worlds, or the folder of real data sets; smoke makes its own.
+        systems: a choice of the suite's, such as static, engine-nominal or world-model; all of them by default.
         weights: of the world model, a file or a run; the released ones by default.
         limit: scenes of each split, the first ones.
         resume: go on with a run that was stopped.
