@@ -17,7 +17,14 @@ from clay4d.physics_baseline.identify.ball import load_ball
 from clay4d.physics_baseline.identify.tosses import Tosses, load_tosses
 
 _STRAIGHT = ("static", "constant-velocity", "constant-acceleration", "engine-nominal")
-_CUBE = ("static", "constant-velocity", "engine-nominal", "engine-identified", "contact-identified")
+_CUBE = (
+    "static",
+    "constant-velocity",
+    "engine-nominal",
+    "engine-stated",
+    "engine-identified",
+    "contact-identified",
+)
 ASKED: dict[str, tuple[str, ...]] = {
     "tosses-first-state": _CUBE,
     "tosses-six-frames": (*_CUBE, "constant-acceleration"),

@@ -43,7 +43,7 @@ SYSTEMS: dict[str, Callable[..., Any]] = {
     "engine-nominal": NominalEngine, "engine-fitted": partial(FittedEngine, air="none"),
     "engine-fitted-air": partial(FittedEngine, air="unknown"),
     "engine-fitted-true-air": partial(FittedEngine, air="real"),
-    "engine-identified": IdentifiedEngine, "contact-identified": IdentifiedContact, "world-model": Learned,
+    "engine-stated": partial(IdentifiedEngine, stated=True), "engine-identified": IdentifiedEngine, "contact-identified": IdentifiedContact, "world-model": Learned,
     "engine-fitted-terms": FittedTerms, "engine-true": TrueEngine,
 }  # fmt: skip
 SOURCES: dict[str, Callable[[SuiteConfig, Path], Source]] = {
