@@ -61,6 +61,7 @@ def render(
     """
     shade = _background(scene, background)
     near = scene.near if isinstance(scene, SplatScene) else NEAR
+    mode = "antialiased" if isinstance(scene, SplatScene) and scene.antialiased else "classic"
     count, size = len(cameras), (cameras.height, cameras.width)
     images = torch.empty(count, *size, 3)
     alphas = torch.empty(count, *size, 1)
@@ -68,7 +69,7 @@ def render(
     for time, chosen in _groups(cameras):
         gaussians = scene if isinstance(scene, Gaussians) else scene.at(time)
         colors, alpha = _draw(
-            gaussians, cameras[chosen], shade, depth=depth, backend=backend, near=near
+            gaussians, cameras[chosen], shade, depth=depth, backend=backend, near=near, mode=mode
         )
         images[chosen], alphas[chosen] = colors[..., :3].cpu(), alpha.cpu()
         if depths is not None:
@@ -110,6 +111,7 @@ def _draw(
     depth: bool,
     backend: str,
     near: float,
+    mode: str,
 ) -> tuple[Tensor, Tensor]:
     """Colours (and expected depth) [c, H, W, 3 or 4] and alphas [c, H, W, 1]."""
     device = gaussians.means.device
@@ -120,6 +122,7 @@ def _draw(
         near_plane=near,
         backgrounds=shade.to(device).expand(len(cameras), 3),
         render_mode="RGB+ED" if depth else "RGB",
+        rasterize_mode=mode,
         backend=backend,
     )  # fmt: skip
     return colors, alphas

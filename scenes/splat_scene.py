@@ -30,6 +30,8 @@ class SplatScene:
     """Degree up to which the harmonics are used; None for all."""
     near: float = 0.01
     """Cameras see no Gaussian whose centre is nearer than this along their axis, metres."""
+    antialiased: bool = False
+    """Whether Gaussians smaller than a pixel grow fainter instead of larger (Yu et al. 2024, Mip-Splatting)."""
 
     def at(self, time: float) -> Gaussians:
         """The Gaussians `time` seconds after the start; differentiable."""

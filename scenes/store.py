@@ -110,7 +110,7 @@ def scene_header(scene: SplatScene) -> dict[str, Any]:
     return {
         "motion": scene.motion.kind, "options": scene.motion.options(),
         "duration": scene.duration, "background": list(scene.background),
-        "sh_degree": scene.sh_degree, "near": scene.near,
+        "sh_degree": scene.sh_degree, "near": scene.near, "antialiased": scene.antialiased,
     }  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def scene_from(tensors: dict[str, Tensor], header: dict[str, Any]) -> SplatScene
     background = tuple(float(x) for x in header["background"])
     return SplatScene(
         raw, motion, float(header["duration"]), (background[0], background[1], background[2]),
-        header["sh_degree"], float(header.get("near", 0.01)),
+        header["sh_degree"], float(header.get("near", 0.01)), bool(header.get("antialiased", False)),
     )  # fmt: skip
 
 

@@ -282,6 +282,8 @@ class TrainConfig:
     near: float = 0.01
     """Cameras see no Gaussian whose centre is nearer than this, metres; keeps walls that cameras are
     built into out of pictures from new places."""
+    antialiased: bool = False
+    """Whether Gaussians smaller than a pixel grow fainter instead of larger."""
     largest: float = 1e6
     """Standard deviation that no Gaussian exceeds, metres."""
     steps: int = 30_000

@@ -96,6 +96,7 @@ class Trainer:
             dataset.background or (0.0, 0.0, 0.0),
             sh_degree=0,
             near=config.near,
+            antialiased=config.antialiased,
         )
 
     def _strategy(self) -> CappedDefault | Mcmc:
@@ -179,6 +180,7 @@ class Trainer:
             g.means, g.quats, g.scales, g.opacities, colors, viewmats,
             cameras.Ks, cameras.width, cameras.height, sh_degree=degree,
             packed=False, backgrounds=background, near_plane=self.scene.near,
+            rasterize_mode="antialiased" if self.scene.antialiased else "classic",
         )  # fmt: skip
         return image[0], meta
 

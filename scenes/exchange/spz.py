@@ -39,6 +39,8 @@ from clay4d.scenes.splat_scene import SplatScene
 MAGIC = 0x5053474E
 SMALL, LARGE = 16, 32
 """Bytes of the header up to version 3, and from version 4 on."""
+ANTIALIASED = 1
+"""Flag of scenes whose smallest Gaussians grow fainter instead of larger."""
 EXTENDED = 2
 """Flag of extensions, which are skipped."""
 FRACTION = 12
@@ -113,7 +115,8 @@ def write_spz(
     still = still.taken(morton_order(torch.from_numpy(still.means)).numpy())
     tables = _tables(still)
     degree = math.isqrt(still.sh.shape[1]) - 1
-    head = struct.pack("<3I4B", MAGIC, version, len(still), degree, FRACTION, 0, 0)
+    flags = ANTIALIASED * (isinstance(scene, SplatScene) and scene.antialiased)
+    head = struct.pack("<3I4B", MAGIC, version, len(still), degree, FRACTION, flags, 0)
     with written_whole(path) as place:
         if version == 3:
             # No name, no time: equal scenes give equal bytes.
@@ -162,13 +165,18 @@ def read_spz(path: str | Path) -> SplatScene:
     else:
         header, body = _header(data, path), data[SMALL:]
         if header.version >= 4:
-            tables = _frames(header, path, data)
-            return still_scene(_still(header, tables), path.name)
+            return _scene(header, _frames(header, path, data), path)
     if header.version > 3 or len(body) < sum(header.sizes):
         raise _broken(path, f"{len(body)} bytes of version {header.version}")
     ends = np.cumsum([0, *header.sizes])
     tables = [np.frombuffer(body[a:b], np.uint8) for a, b in zip(ends, ends[1:])]
-    return still_scene(_still(header, tables), path.name)
+    return _scene(header, tables, path)
+
+
+def _scene(header: Header, tables: list[UInt8[np.ndarray, " B"]], path: Path) -> SplatScene:
+    scene = still_scene(_still(header, tables), path.name)
+    scene.antialiased = bool(header.flags & ANTIALIASED)
+    return scene
 
 
 def _header(data: bytes, path: Path) -> Header:

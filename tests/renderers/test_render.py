@@ -10,6 +10,8 @@ import torch
 from clay4d.renderers import rasterization
 from clay4d.renderers.render import Rendering, render
 from clay4d.scenes import Cameras, Gaussians
+from clay4d.scenes.motion import Static
+from clay4d.scenes.splat_scene import SplatScene, raw_from_gaussians
 
 # The package's name `render` is the function.
 render_module = importlib.import_module("clay4d.renderers.render")
@@ -106,3 +108,19 @@ def test_wrong_backgrounds_are_named(bad) -> None:
 def test_what_is_no_scene_is_named() -> None:
     with pytest.raises(TypeError, match=r"scene got str; expected Gaussians or a scene"):
         render("scene", cameras([0.0]))  # type: ignore[arg-type]
+
+
+def test_an_antialiased_scene_is_drawn_so() -> None:
+    dots = Gaussians.from_points(
+        torch.tensor([[0.0, 0.0, 3.0]]), torch.ones(1, 3), scales=torch.full((1, 3), 0.005)
+    )
+    scene, seen_from = SplatScene(raw_from_gaussians(dots), Static()), cameras([0.0])
+    plain = render(scene, seen_from).images
+    scene.antialiased = True
+    fine = render(scene, seen_from).images
+    wanted, _, _ = rasterization(
+        dots.means, dots.quats, dots.scales, dots.opacities, dots.sh, seen_from.viewmats,
+        seen_from.Ks, 33, 20, sh_degree=0, rasterize_mode="antialiased",
+    )  # fmt: skip
+    assert fine.max() < plain.max() / 5
+    torch.testing.assert_close(fine, wanted, atol=1e-7, rtol=1e-6)

@@ -34,7 +34,7 @@ from clay4d.scenes.exchange import (
 from clay4d.scenes.exchange.spz import FLIP, SH_FLIP
 from clay4d.scenes.motion import Polynomial, Static
 from clay4d.scenes.splat_scene import SplatScene, raw_from_gaussians
-from clay4d.scenes.store import load_scene
+from clay4d.scenes.store import load_scene, save_scene
 
 N = 300
 """More than one chunk of a compressed PLY file."""
@@ -99,7 +99,7 @@ def test_round_trips_within_each_formats_own_steps(
 
 
 GOLDEN = {
-    ".compressed.ply": "cbc7ace0143877d6", ".splat": "286b224ac8ed7906", ".spz": "b5d9b7d15d641ea3",
+    ".compressed.ply": "cbc7ace0143877d6", ".splat": "4b765d68f90024a9", ".spz": "b5d9b7d15d641ea3",
     ".v4.spz": "9f55a417bcd1c11d",
 }  # fmt: skip
 
@@ -119,6 +119,11 @@ def test_bytes_are_golden_and_repeat(suffix: str, tmp_path: Path) -> None:
     if suffix == ".v4.spz":
         payload = gsply.spz._read_spz_payload(path)
         data = data[:32] + payload.payload.tobytes()
+    if suffix == ".splat":
+        # The last bits of float32 logarithms differ between kinds of CPU.
+        words = np.frombuffer(data, "<u4").reshape(-1, 8).copy()
+        words[:, 3:6] &= 0xFFFFF000
+        data = words.tobytes()
     assert hashlib.sha256(data).hexdigest()[:16] == GOLDEN[suffix]
 
 
@@ -162,6 +167,21 @@ def _their_arrays(g: Gaussians) -> tuple[np.ndarray, ...]:
             raw["means"], raw["scales"], unit, raw["opacities"], raw["sh"][:, 0], raw["sh"][:, 1:]
         )
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", [".spz", ".v4.spz", ".clay4d", ".safetensors"])
+@pytest.mark.parametrize("antialiased", [False, True])
+def test_files_say_whether_a_scene_is_antialiased(
+    suffix: str, antialiased: bool, tmp_path: Path
+) -> None:
+    scene, path = still(given(1, 20)), tmp_path / f"a{suffix}"
+    scene.antialiased = antialiased
+    if suffix == ".safetensors":
+        save_scene(path, scene)
+    else:
+        writer_for(path)(scene, path, times=None)
+    back = load_scene(path)
+    assert isinstance(back, SplatScene) and back.antialiased is antialiased
 
 
 def test_turned_harmonics_give_the_same_colours() -> None:
