@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -28,6 +29,20 @@ class Rendering:
     """How much of each pixel the scene covers, 0 to 1."""
     depths: Float[Tensor, "C H W 1"] | None
     """Expected camera z, metres; 0 where nothing is. None if it was not asked for."""
+
+
+def raster_options(scene: SplatScene) -> dict[str, Any]:
+    """What a scene asks of `rasterization`: the nearest depth, and how small Gaussians are drawn.
+
+    >>> from clay4d.scenes.motion import Static
+    >>> raster_options(SplatScene({}, Static(), antialiased=True))["rasterize_mode"]
+    'antialiased'
+    """
+    return {
+        "near_plane": scene.near,
+        "eps2d": scene.eps2d,
+        "rasterize_mode": "antialiased" if scene.antialiased else "classic",
+    }
 
 
 @torch.no_grad()
@@ -60,8 +75,9 @@ def render(
     (torch.Size([1, 6, 8, 3]), 2.0)
     """
     shade = _background(scene, background)
-    near = scene.near if isinstance(scene, SplatScene) else NEAR
-    mode = "antialiased" if isinstance(scene, SplatScene) and scene.antialiased else "classic"
+    options: dict[str, Any] = {"near_plane": NEAR}
+    if isinstance(scene, SplatScene):
+        options = raster_options(scene)
     count, size = len(cameras), (cameras.height, cameras.width)
     images = torch.empty(count, *size, 3)
     alphas = torch.empty(count, *size, 1)
@@ -69,7 +85,7 @@ def render(
     for time, chosen in _groups(cameras):
         gaussians = scene if isinstance(scene, Gaussians) else scene.at(time)
         colors, alpha = _draw(
-            gaussians, cameras[chosen], shade, depth=depth, backend=backend, near=near, mode=mode
+            gaussians, cameras[chosen], shade, depth=depth, backend=backend, options=options
         )
         images[chosen], alphas[chosen] = colors[..., :3].cpu(), alpha.cpu()
         if depths is not None:
@@ -110,8 +126,7 @@ def _draw(
     *,
     depth: bool,
     backend: str,
-    near: float,
-    mode: str,
+    options: dict[str, Any],
 ) -> tuple[Tensor, Tensor]:
     """Colours (and expected depth) [c, H, W, 3 or 4] and alphas [c, H, W, 1]."""
     device = gaussians.means.device
@@ -119,10 +134,9 @@ def _draw(
         gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, gaussians.sh,
         cameras.viewmats.to(device), cameras.Ks.to(device), cameras.width, cameras.height,
         sh_degree=gaussians.sh_degree,
-        near_plane=near,
         backgrounds=shade.to(device).expand(len(cameras), 3),
         render_mode="RGB+ED" if depth else "RGB",
-        rasterize_mode=mode,
         backend=backend,
+        **options,
     )  # fmt: skip
     return colors, alphas

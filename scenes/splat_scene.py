@@ -32,6 +32,8 @@ class SplatScene:
     """Cameras see no Gaussian whose centre is nearer than this along their axis, metres."""
     antialiased: bool = False
     """Whether Gaussians smaller than a pixel grow fainter instead of larger (Yu et al. 2024, Mip-Splatting)."""
+    eps2d: float = 0.3
+    """Variance that each Gaussian's picture is widened by, pixels²; a pixel itself has 1/12."""
 
     def at(self, time: float) -> Gaussians:
         """The Gaussians `time` seconds after the start; differentiable."""

@@ -111,6 +111,7 @@ def scene_header(scene: SplatScene) -> dict[str, Any]:
         "motion": scene.motion.kind, "options": scene.motion.options(),
         "duration": scene.duration, "background": list(scene.background),
         "sh_degree": scene.sh_degree, "near": scene.near, "antialiased": scene.antialiased,
+        "eps2d": scene.eps2d,
     }  # fmt: skip
 
 
@@ -144,6 +145,7 @@ def scene_from(tensors: dict[str, Tensor], header: dict[str, Any]) -> SplatScene
     return SplatScene(
         raw, motion, float(header["duration"]), (background[0], background[1], background[2]),
         header["sh_degree"], float(header.get("near", 0.01)), bool(header.get("antialiased", False)),
+        float(header.get("eps2d", 0.3)),
     )  # fmt: skip
 
 

@@ -35,6 +35,10 @@ def check_header(header: dict[str, Any]) -> None:
         )
     if degree is not None and degree not in (0, 1, 2, 3):
         raise ValueError(f"sh_degree got {degree!r}; expected 0 to 3 or none. Make the file again.")
+    for name, most in (("near", 1e6), ("eps2d", 100)):
+        value = header.get(name, 0)
+        if not isinstance(value, int | float) or not 0 <= value <= most:
+            raise ValueError(f"{name} got {value!r}; expected 0 to {most:g}. Make the file again.")
 
 
 def check_shapes(tensors: dict[str, Tensor], motion: Motion) -> None:

@@ -14,6 +14,8 @@ LIMITS = {
     "steps": (1, MANY),
     "checkpoint_every": (1, MANY),
     "largest": (1e-6, MANY),
+    "eps2d": (0, 100),
+    "rates.fall": (0, 1),
     "start.count": (1, MANY),
     "start.limit": (1, MANY),
     "start.moments": (1, MANY),

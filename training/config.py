@@ -227,6 +227,8 @@ class Rates:
     """Share of the rate of centres and motion left at the last step; the decay is exponential."""
     final: float = 0.1
     """Share of all other rates left at the last step."""
+    fall: float = 0.0
+    """Share of the steps after which those others begin to fall."""
 
 
 @dataclass(frozen=True)
@@ -284,6 +286,8 @@ class TrainConfig:
     built into out of pictures from new places."""
     antialiased: bool = False
     """Whether Gaussians smaller than a pixel grow fainter instead of larger."""
+    eps2d: float = 0.3
+    """Variance that each Gaussian's picture is widened by, pixels²; a pixel itself has 1/12."""
     largest: float = 1e6
     """Standard deviation that no Gaussian exceeds, metres."""
     steps: int = 30_000

@@ -28,40 +28,47 @@ from clay4d.training.poses import PoseRefinement
 
 @dataclass(frozen=True)
 class Rate:
-    """A learning rate that falls exponentially to `final` of itself."""
+    """A learning rate that falls exponentially to `final` of itself, from `fall` of the steps on.
+
+    >>> rate = Rate(1.0, 0.01, fall=0.8)
+    >>> [round(rate.at(p), 3) for p in (0.0, 0.8, 0.9, 1.0)]
+    [1.0, 1.0, 0.1, 0.01]
+    """
 
     start: float
     final: float
+    fall: float = 0.0
 
     def at(self, progress: float) -> float:
         """The rate when `progress` (0 to 1) of the steps is done."""
-        return float(self.start * self.final ** min(max(progress, 0.0), 1.0))
+        falling = (progress - self.fall) / max(1 - self.fall, 1e-9)
+        return float(self.start * self.final ** min(max(falling, 0.0), 1.0))
 
 
 def row_rates(rates: Rates, motion: Motion, extent: float) -> dict[str, Rate]:
     """Rates of the per-Gaussian parameters by name; what a model of one's own adds has one rate."""
     found: dict[str, Rate] = {}
     if isinstance(motion, OwnMotion):
-        found = defaultdict(lambda: Rate(motion.lr, rates.final))
+        found = defaultdict(lambda: Rate(motion.lr, rates.final, rates.fall))
     found |= {
         "means": Rate(rates.means * extent, rates.final_means),
-        "scales": Rate(rates.scales, rates.final),
-        "quats": Rate(rates.quats, rates.final),
-        "opacities": Rate(rates.opacities, rates.final),
-        "sh": Rate(rates.sh, rates.final),
+        "scales": Rate(rates.scales, rates.final, rates.fall),
+        "quats": Rate(rates.quats, rates.final, rates.fall),
+        "opacities": Rate(rates.opacities, rates.final, rates.fall),
+        "sh": Rate(rates.sh, rates.final, rates.fall),
         "codes": Rate(rates.codes, rates.final_means),
     }
     if isinstance(motion, Polynomial):
         found["path"] = Rate(motion.path_lr * extent, rates.final_means)
-        found["span"] = Rate(motion.time_lr, rates.final)
-        found["moment"] = Rate(motion.time_lr / 10, rates.final)
-        found["spin"] = Rate(motion.time_lr / 10, rates.final)
+        found["span"] = Rate(motion.time_lr, rates.final, rates.fall)
+        found["moment"] = Rate(motion.time_lr / 10, rates.final, rates.fall)
+        found["spin"] = Rate(motion.time_lr / 10, rates.final, rates.fall)
     if isinstance(motion, SpaceTime):
-        found["lean"] = Rate(motion.lean_lr, rates.final)
-        found["span"] = Rate(motion.time_lr, rates.final)
-        found["moment"] = Rate(motion.time_lr / 10, rates.final)
+        found["lean"] = Rate(motion.lean_lr, rates.final, rates.fall)
+        found["span"] = Rate(motion.time_lr, rates.final, rates.fall)
+        found["moment"] = Rate(motion.time_lr / 10, rates.final, rates.fall)
     if isinstance(motion, MotionBases):
-        found["coefficients"] = Rate(motion.coefficients_lr, rates.final)
+        found["coefficients"] = Rate(motion.coefficients_lr, rates.final, rates.fall)
     return found
 
 
@@ -113,10 +120,10 @@ class Optimisers:
             self._add(f"motion.{name}", value, shared[prefix])
         if exposure is not None:
             for name, value in exposure.named_parameters():
-                self._add(f"exposure.{name}", value, Rate(2e-3, rates.final))
+                self._add(f"exposure.{name}", value, Rate(2e-3, rates.final, rates.fall))
         if poses is not None:
             for name, value in poses.named_parameters():
-                self._add(f"poses.{name}", value, Rate(rates.poses, rates.final))
+                self._add(f"poses.{name}", value, Rate(rates.poses, rates.final, rates.fall))
 
     def _add(self, name: str, value: Tensor, rate: Rate) -> None:
         self.shared[name] = FusedAdam([value], lr=1.0, eps=1e-15)

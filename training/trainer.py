@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from clay4d.renderers import rasterization
+from clay4d.renderers.render import raster_options
 from clay4d.scenes import Cameras, Dataset
 from clay4d.scenes.motion import Static
 from clay4d.scenes.splat_scene import SplatScene
@@ -97,6 +98,7 @@ class Trainer:
             sh_degree=0,
             near=config.near,
             antialiased=config.antialiased,
+            eps2d=config.eps2d,
         )
 
     def _strategy(self) -> CappedDefault | Mcmc:
@@ -179,8 +181,7 @@ class Trainer:
         image, _, meta = rasterization(
             g.means, g.quats, g.scales, g.opacities, colors, viewmats,
             cameras.Ks, cameras.width, cameras.height, sh_degree=degree,
-            packed=False, backgrounds=background, near_plane=self.scene.near,
-            rasterize_mode="antialiased" if self.scene.antialiased else "classic",
+            packed=False, backgrounds=background, **raster_options(self.scene),
         )  # fmt: skip
         return image[0], meta
 

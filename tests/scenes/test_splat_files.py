@@ -176,12 +176,14 @@ def test_files_say_whether_a_scene_is_antialiased(
 ) -> None:
     scene, path = still(given(1, 20)), tmp_path / f"a{suffix}"
     scene.antialiased = antialiased
+    scene.eps2d = 0.1 if antialiased else 0.3
     if suffix == ".safetensors":
         save_scene(path, scene)
     else:
         writer_for(path)(scene, path, times=None)
     back = load_scene(path)
     assert isinstance(back, SplatScene) and back.antialiased is antialiased
+    assert back.eps2d == (0.1 if antialiased and not suffix.endswith(".spz") else 0.3)
 
 
 def test_turned_harmonics_give_the_same_colours() -> None:
