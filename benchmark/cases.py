@@ -22,6 +22,7 @@ from clay4d.benchmark.motion import (
 )
 from clay4d.benchmark.observation import Prediction, observe_world
 from clay4d.benchmark.suites import AT, ERROR, SuiteConfig
+from clay4d.world_model.model.world_model import FPS
 from clay4d.world_model.worlds import World, open_worlds
 
 
@@ -99,14 +100,21 @@ class WorldCases:
         self.protocols: tuple[tuple[str, str], ...] = (("places", said),)
 
     def places(self) -> list[Place]:
-        """The first `limit` worlds of each split; tasks are splits, or kinds of force if there is but one."""
+        """The first `limit` worlds of each split; tasks are splits, or parts of it if there is but one."""
         found = []
         for split, worlds in self._worlds.items():
             for k in range(min(len(worlds), self._config.limit or len(worlds))):
                 words = worlds.words(k)
-                task = words["hidden"]["kind"] if len(self._worlds) == 1 else split
+                task = split if len(self._worlds) > 1 else self._task(words)
                 found.append(Place(f"{split}/{words['name']}", task, split, k))
         return found
+
+    def _task(self, words: dict[str, Any]) -> str:
+        if self._config.by == "force":
+            return str(words["hidden"]["kind"])
+        seen = (self._config.seen - 1) / FPS
+        count = sum(e["time"] > seen and " stops" not in e["words"] for e in words["events"])
+        return f"events-{'0-1' if count < 2 else '2-3' if count < 4 else '4+'}"
 
     def read(self, place: Place) -> Case:
         """One world; its truth stays with the judge."""

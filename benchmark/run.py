@@ -22,7 +22,7 @@ from clay4d.benchmark.hidden import FittedTerms, TrueEngine
 from clay4d.benchmark.real import RealCases
 from clay4d.benchmark.results import Hypothesis, Measurement, Results, save_results
 from clay4d.benchmark.statistics import paired
-from clay4d.benchmark.suites import AT, ERROR, METRICS, SUITES, Claim, SuiteConfig
+from clay4d.benchmark.suites import AT, COUNTS, ERROR, METRICS, SUITES, Claim, SuiteConfig
 from clay4d.benchmark.systems import (
     ConstantAcceleration,
     ConstantVelocity,
@@ -34,10 +34,16 @@ from clay4d.benchmark.systems import (
 from clay4d.benchmark.tosses import IdentifiedContact, IdentifiedEngine
 from clay4d.benchmark.workers import Worker
 from clay4d.config import to_dict
+from clay4d.world_model.reasoners import Disturbance
 from clay4d.world_model.worlds.make import make_worlds
 
 __all__ = ["AT", "ERROR", "SYSTEMS", "errors_of", "run_suite"]
 
+SPOILED = {
+    "zeroed": Disturbance("zero"), "swapped": Disturbance("swap"),
+    "noise": Disturbance("noise"), "noise-4": Disturbance("noise", scale=4.0),
+}  # fmt: skip
+"""Thoughts that are changed as they are had."""
 SYSTEMS: dict[str, Callable[..., Any]] = {
     "static": Static, "constant-velocity": ConstantVelocity, "constant-acceleration": ConstantAcceleration,
     "engine-nominal": NominalEngine, "engine-fitted": partial(FittedEngine, air="none"),
@@ -45,12 +51,15 @@ SYSTEMS: dict[str, Callable[..., Any]] = {
     "engine-fitted-true-air": partial(FittedEngine, air="real"),
     "engine-stated": partial(IdentifiedEngine, stated=True), "engine-identified": IdentifiedEngine, "contact-identified": IdentifiedContact, "world-model": Learned,
     "engine-fitted-terms": FittedTerms, "engine-true": TrueEngine,
+    **{f"world-model-{n}": partial(Learned, samples=0, thoughts=n) for n in COUNTS},
+    **{f"world-model-{n}": partial(Learned, samples=0, disturbance=d) for n, d in SPOILED.items()},
 }  # fmt: skip
 SOURCES: dict[str, Callable[[SuiteConfig, Path], Source]] = {
     "worlds": WorldCases,
     "real": RealCases,
 }
 PARTIAL = "answers.jsonl"
+_THOUGHTS = {f"world-model-{n}": n for n in COUNTS}
 Verdict = Literal["holds", "fails", "undecided"]
 
 
@@ -190,14 +199,18 @@ def _results(
         common: dict[str, Any] = {
             "suite": config.name, "task": task, "system": name, "scene": scene, "seed": 0,
             "protocol": task if task in protocols else source.protocols[0][0], "seconds": row["seconds"],
-            "peak_memory_mb": row["memory"],
+            "peak_memory_mb": row["memory"], "thoughts": _THOUGHTS.get(name),
         }  # fmt: skip
         if "reason" in row:
             measurements.append(Measurement(**common, metric=config.metrics[0], status="failed", reason=row["reason"]))  # fmt: skip
             continue
         for metric, value in row["values"].items():
+            if metric not in config.metrics:
+                continue
             measurements.append(Measurement(**common, metric=metric, value=value))
         for metric, by in row["at"].items():
+            if metric not in config.metrics:
+                continue
             for horizon, value in by.items():
                 measurements.append(Measurement(**common, metric=metric, value=value, horizon=float(horizon)))  # fmt: skip
     for scene, seen in inputs.items():

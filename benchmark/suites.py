@@ -11,6 +11,8 @@ SPLITS_OOD = ("ood-speed", "ood-size", "ood-count", "ood-combination")
 ARMS = (
     "static", "constant-velocity", "engine-nominal", "engine-fitted", "engine-fitted-air", "world-model",
 )  # fmt: skip
+COUNTS = (0, 1, 2, 4, 8, 16)
+"""Thoughts before each segment, where the suite varies them."""
 ERROR, AT = "centre_error", "centre_error_at"
 METRICS: dict[str, Metric] = {
     m.name: m
@@ -76,6 +78,8 @@ class SuiteConfig:
     """Worlds that the suite makes for itself where none are given; 0 for none."""
     source: Literal["worlds", "real"] = "worlds"
     """Where its scenes come from."""
+    by: Literal["force", "chain"] = "force"
+    """What the tasks of a single split are: kinds of hidden force, or counts of foretold events."""
     metrics: tuple[str, ...] = (ERROR, AT, "velocity_error", "collision_time_error", "penetration", "crps", "best_of_k")  # fmt: skip
     """What is measured, the one that decides first."""
 
@@ -143,6 +147,29 @@ _HIDDEN = (
     ),
 )  # fmt: skip
 
+_THOUGHTS = (
+    Claim(
+        "thoughts-help", "all", "world-model-4", "world-model-0", 0.05, relative=True,
+        claim="Four thoughts before each segment take at least a twentieth off the error without any.",
+    ),
+    Claim(
+        "thoughts-help-where-much-happens", "events-4+", "world-model-4", "world-model-0", 0.1, relative=True,
+        claim="Where four or more events are to be foretold, they take at least a tenth off.",
+    ),
+    Claim(
+        "more-thoughts-help", "all", "world-model-16", "world-model-4", 0.02, relative=True,
+        claim="Sixteen thoughts take a further fiftieth off.",
+    ),
+    Claim(
+        "thoughts-matter", "all", "world-model-4", "world-model-swapped", 0.05, relative=True,
+        claim="With the thoughts about another scene in the place of its own, the model errs by a twentieth more.",
+    ),
+    Claim(
+        "thoughts-are-read", "all", "world-model-4", "world-model-noise-4", 0.05, relative=True,
+        claim="Noise four times as strong as its thoughts makes the model err by a twentieth more.",
+    ),
+)  # fmt: skip
+
 SUITES: dict[str, SuiteConfig] = {
     "predict": SuiteConfig(claims=_CLAIMS),
     "ood": SuiteConfig("ood", SPLITS_OOD, claims=(_CLAIMS[0],)),
@@ -162,6 +189,16 @@ SUITES: dict[str, SuiteConfig] = {
             "engine-true", "world-model",
         ),
         limit=60, timeout=600.0, claims=_HIDDEN,
+    ),
+    "thoughts": SuiteConfig(
+        "thoughts", ("test",),
+        ("constant-velocity", *(f"world-model-{n}" for n in (*COUNTS, "zeroed", "swapped", "noise", "noise-4"))),
+        claims=_THOUGHTS, by="chain", metrics=(ERROR, AT, "velocity_error", "collision_time_error", "penetration"),
+    ),
+    "thoughts-ood": SuiteConfig(
+        "thoughts-ood", SPLITS_OOD,
+        ("constant-velocity", *(f"world-model-{n}" for n in COUNTS)),
+        claims=(_THOUGHTS[0], _THOUGHTS[2]), metrics=(ERROR, AT, "velocity_error", "collision_time_error", "penetration"),
     ),
     "smoke": SuiteConfig(
         "smoke", ("train",), ("static", "constant-velocity", "engine-nominal"), make=16, limit=12,

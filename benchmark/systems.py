@@ -32,6 +32,7 @@ from clay4d.physics_baseline.spec import (
     Wind,
 )
 from clay4d.physics_baseline.spec.fields import ForceField
+from clay4d.world_model.reasoners import Disturbance
 from clay4d.world_model.slots import PosedFrames, Slots
 from clay4d.world_model.worlds.things import WEDGE, wedge
 
@@ -44,6 +45,8 @@ REACH, SPEED = 0.03, 1.0
 ROUNDS = 40
 SAMPLES = 8
 """Futures that a world model draws besides the likeliest."""
+OTHER_SCENE = "A green cylinder stands still. A yellow ball falls."
+"""The scene whose thoughts are put in the place of a world's own."""
 
 
 class System(Protocol):
@@ -246,13 +249,30 @@ class FittedEngine:
 
 
 class Learned:
-    """A world model: the pictures and the prompt in, its likeliest future out."""
+    """A world model: the pictures and the prompt in, its likeliest future out.
 
-    def __init__(self, weights: str | Path | None = None, *, thoughts: int = 4) -> None:
+    Args:
+        thoughts: before each segment. samples: futures drawn besides the likeliest.
+        disturbance: what is done to thoughts as they are had; a swap brings those that the model has
+            about `OTHER_SCENE`, a scene of its own making.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path | None = None,
+        *,
+        thoughts: int = 4,
+        samples: int = SAMPLES,
+        disturbance: Disturbance | None = None,
+    ) -> None:
         from clay4d.world_model.generate import load_weights
 
         self._model = load_weights(weights)
-        self._thoughts = thoughts
+        self._thoughts, self._samples = thoughts, samples
+        if disturbance is not None and disturbance.kind == "swap":
+            _, had = self._model.imagine([OTHER_SCENE], thoughts=thoughts, temperature=0.0)
+            disturbance = replace(disturbance, donor=had.thoughts[-1].vectors[0])
+        self._disturbance = disturbance
         self.name = f"world-model-{self._model.config.reasoning.kind}"
 
     def predict(self, observation: Observation, times: Float[np.ndarray, " T"]) -> Prediction:
@@ -278,15 +298,18 @@ class Learned:
         step = float(np.median(np.diff(o.times)))
         count = int(np.ceil((times[-1] - o.times[0]) / step - 1e-6)) + 1
         slots, _ = self._model.imagine(
-            [o.prompt], context=context, frames=count, thoughts=self._thoughts, temperature=0.0
-        )
+            [o.prompt], context=context, frames=count, thoughts=self._thoughts, temperature=0.0,
+            disturbance=self._disturbance,
+        )  # fmt: skip
         clock, known = o.times[0] + step * np.arange(count), len(o.things)
+        likeliest = _between(clock, slots.positions[0, :, :known].double().numpy(), times)
+        if not self._samples:
+            return Prediction(likeliest)
         drawn, _ = self._model.imagine(
-            [o.prompt] * SAMPLES, context=_repeated(context, SAMPLES), frames=count, thoughts=self._thoughts,
-            temperature=1.0, seed=0,
+            [o.prompt] * self._samples, context=_repeated(context, self._samples), frames=count,
+            thoughts=self._thoughts, temperature=1.0, seed=0, disturbance=self._disturbance,
         )  # fmt: skip
         samples = [_between(clock, p[:, :known].double().numpy(), times) for p in drawn.positions]
-        likeliest = _between(clock, slots.positions[0, :, :known].double().numpy(), times)
         return Prediction(likeliest, samples=np.stack(samples))
 
 

@@ -16,6 +16,7 @@ from clay4d.scenes.exchange.ply import write_ply, write_ply_sequence
 from clay4d.scenes.exchange.ply_reading import read_ply
 from clay4d.scenes.exchange.sequence import SplatSequence, is_sequence, read_ply_sequence
 from clay4d.scenes.exchange.sog import read_sog
+from clay4d.scenes.exchange.sog_writing import write_sog
 from clay4d.scenes.exchange.spz import read_spz, write_spz
 from clay4d.scenes.exchange.usd_splats import write_usd_splats
 
@@ -23,7 +24,8 @@ WRITERS: dict[str, Any] = {
     ".gltf": write_gltf_splats, ".glb": write_gltf_splats, ".usda": write_usd_splats,
     ".usdc": write_usd_splats, ".usdz": write_usd_splats, ".ply": write_ply,
     ".compressed.ply": write_compressed_ply, ".splat": write_splat, ".spz": write_spz,
-    ".v4.spz": partial(write_spz, version=4), ".clay4d": write_clay4d,
+    ".v4.spz": partial(write_spz, version=4), ".sog": write_sog,
+    ".clay4d": write_clay4d,
 }  # fmt: skip
 """By the end of the name, the longest that fits; each is called as `write(scene, path, *, times)`."""
 
@@ -37,7 +39,7 @@ __all__ = [
     "READERS", "WRITERS", "SplatSequence", "from_gsplat", "is_sequence", "read_clay4d",
     "read_ksplat", "read_ply", "read_ply_sequence", "read_sog", "read_splat", "read_spz", "to_gsplat",
     "write_clay4d", "write_compressed_ply", "write_gltf_splats", "write_ply", "write_ply_sequence",
-    "write_splat", "write_spz", "write_usd_splats", "writer_for",
+    "write_sog", "write_splat", "write_spz", "write_usd_splats", "writer_for",
 ]  # fmt: skip
 
 

@@ -46,7 +46,9 @@ def read_sog(path: str | Path) -> SplatScene:
             sizes = {i.filename: i.file_size for i in bundle.infolist()}
             check_claim(path, sum(sizes.values()))
             meta = _meta(bundle, path)
-            return still_scene(_still(bundle, meta, path), path.name)
+            scene = still_scene(_still(bundle, meta, path), path.name)
+            scene.antialiased = meta.get("antialias") is True
+            return scene
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         # RuntimeError: a password, or a method of compression that Python's zip lacks.
         raise _broken(path, str(error)) from None

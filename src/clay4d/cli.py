@@ -125,7 +125,7 @@ def export(
 ) -> None:
     """Write a run as one small .clay4d file, or its Gaussians for other programs.
 
-    Those are .ply, .compressed.ply, .splat, .spz, .v4.spz, .glb, .gltf, .usdc, .usda and .usdz.
+    Those are .ply, .compressed.ply, .splat, .spz, .v4.spz, .sog, .glb, .gltf, .usdc, .usda and .usdz.
 
     Args:
         run: folder of a training run, a scene's file (.ply, .spz …), or a folder of .ply files.

@@ -21,7 +21,7 @@ def benchmark(
     """Compare systems that foretell on equal terms; leaves results.json and report.html.
 
     Args:
-        suite: predict, ood, hidden-physics, real or smoke.
+        suite: predict, ood, hidden-physics, real, thoughts, thoughts-ood or smoke.
         out: a new folder.
         data: worlds of make-worlds, or the folder of real data sets; smoke makes its own.
         systems: a choice of the suite's, such as static, engine-nominal or world-model; all of them by default.
