@@ -122,7 +122,9 @@ class WorldModel(nn.Module):
         starts: list[float] = []
 
         def think(mind: Mind, start: float) -> Mind:
-            had, mind = self.dynamics.reasoner.think(mind, thoughts, disturbance=disturbance)
+            had, mind = self.dynamics.reasoner.think(
+                mind, thoughts, disturbance=disturbance, seed=1009 * seed + len(minds)
+            )
             minds.append(had)
             starts.append(start)
             return mind

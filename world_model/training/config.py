@@ -49,7 +49,9 @@ class BeginningsConfig:
 class ReasoningConfig:
     """Prompt and early slots → thoughts → later slots, on cached slots."""
 
-    kind: Literal["none", "pause", "recycled", "discrete", "script"] = "recycled"
+    kind: Literal[
+        "none", "pause", "pause-single", "recycled", "discrete", "vq", "script", "gru", "ssm",
+    ] = "recycled"  # fmt: skip
     size: Size = field(default_factory=Size)
     steps: int = 1800
     batch: int = 32
