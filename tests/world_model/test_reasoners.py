@@ -108,7 +108,7 @@ def test_tokens_of_one_piece_see_each_other_and_all_before() -> None:
         assert not torch.allclose(stack(y[:, 3:], real(3), other)[0][:, 0], states[:, 0])
 
 
-@pytest.mark.parametrize("kind", ["recycled", "gru", "ssm"])
+@pytest.mark.parametrize("kind", ["recycled", "gru", "ssm", "depth"])
 def test_padding_changes_nothing(kind: str) -> None:
     r = reasoner(kind)
     padded = torch.cat([tokens(L, 1), 100 * tokens(2, 9)], 1)

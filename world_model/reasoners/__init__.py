@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clay4d.world_model.reasoners.base import MOST_THOUGHTS, Disturbance, Reasoner, Thoughts
+from clay4d.world_model.reasoners.depth import Depth, Exit
 from clay4d.world_model.reasoners.discrete import Discrete
 from clay4d.world_model.reasoners.events import EventSizes, EventWriter
 from clay4d.world_model.reasoners.gru import Gated
@@ -20,11 +21,13 @@ REASONERS: dict[str, type[Thinker]] = {
     r.kind: r
     for r in (
         NoThoughts, Pause, PauseSingle, Recycled, Discrete, VectorQuantised, Script, Gated, Selective,
+        Depth,
     )
 }  # fmt: skip
 
 __all__ = [
-    "MOST_THOUGHTS", "REASONERS", "Discrete", "Disturbance", "EventSizes", "EventWriter", "Gated", "NoThoughts",
+    "MOST_THOUGHTS", "REASONERS", "Depth", "Discrete", "Disturbance", "EventSizes", "EventWriter", "Exit",
+    "Gated", "NoThoughts",
     "Pause", "PauseSingle", "Reasoner", "Recycled", "Script", "Selective", "Size", "Thinker", "Thoughts",
     "VectorQuantised", "build_reasoner",
 ]  # fmt: skip

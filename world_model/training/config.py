@@ -50,7 +50,7 @@ class ReasoningConfig:
     """Prompt and early slots → thoughts → later slots, on cached slots."""
 
     kind: Literal[
-        "none", "pause", "pause-single", "recycled", "discrete", "vq", "script", "gru", "ssm",
+        "none", "pause", "pause-single", "recycled", "discrete", "vq", "script", "gru", "ssm", "depth",
     ] = "recycled"  # fmt: skip
     size: Size = field(default_factory=Size)
     steps: int = 1800
