@@ -225,9 +225,10 @@ def test_gradients_reach_every_parameter(kind: str) -> None:
     r = reasoner(kind)
     mind = r.read(draw(N, L, 32), real(L))
     events = torch.randint(0, 4, (N, 5, 4), generator=torch.Generator().manual_seed(0))
-    first, mind = r.think(mind, 4, written=events, latent=3)
+    following = draw(N, r.concept, seed=5) if r.concept else None
+    first, mind = r.think(mind, 4, written=events, latent=3, following=following)
     mind = r.read(draw(N, L, 32, seed=1), real(L), mind)
-    second, mind = r.think(mind, 2)
+    second, mind = r.think(mind, 2, following=following)
     loss = r.answer(mind, draw(N, Q, 32, seed=2), real(Q)).square().sum()
     assert first.logits is not None
     loss = loss + sum(x.logsumexp(-1).sum() for x in first.logits)

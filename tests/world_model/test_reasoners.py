@@ -22,7 +22,7 @@ SIZE, EVENTS = Size(32, 2, 4, 64), EventSizes(6, 4, 5)
 N, L, Q = 3, 7, 4
 THINKING = [k for k in REASONERS if k != "none"]
 WITHOUT_CONTENT = ("pause", "pause-single")
-ROUNDED = ("discrete", "vq", "script")
+ROUNDED = ("discrete", "vq", "script", "concept-quantised")
 
 
 def reasoner(kind: str) -> Thinker:
@@ -174,7 +174,7 @@ def test_gradients_go_back_through_the_thoughts(kind: str) -> None:
     thoughts, memory = r.think(r.read(given, real(L)), 3)
     if thoughts.vectors.requires_grad:
         thoughts.vectors.sum().backward()
-    carries = kind not in (*WITHOUT_CONTENT, "script")
+    carries = kind not in (*WITHOUT_CONTENT, "script", "concept-diffusion", "concept-quantised")
     assert (given.grad is not None and bool(given.grad.abs().sum() > 0)) is carries
 
 
