@@ -11,6 +11,7 @@ from torch import Tensor
 
 from clay4d.world_model.model import WorldModel
 from clay4d.world_model.reasoners import REASONERS, EventSizes, Size, Thinker, build_reasoner
+from clay4d.world_model.reasoners.depth import Depth, Exit
 from clay4d.world_model.reasoners.gru import GatedCell
 from clay4d.world_model.reasoners.ssm import SelectiveSpace, linear_scan
 from clay4d.world_model.reasoners.vq import Codebook
@@ -134,6 +135,58 @@ def test_a_pass_over_all_pauses_lets_them_see_each_other() -> None:
     )
 
 
+def test_depth_begins_from_noise_of_its_seed_and_keeps_one_state() -> None:
+    r = reasoner("depth")
+    mind = r.read(draw(N, L, 32), real(L))
+    same = [r.think(mind, 3, seed=s)[0].vectors for s in (1, 1, 2)]
+    assert torch.equal(same[0], same[1]) and not torch.allclose(same[0], same[2])
+    _, after = r.think(mind, 3)
+    assert len(after.cache) == len(mind.cache) + 2
+    # What was read is put in again at each turn: without it the second thought is another.
+    with torch.no_grad():
+        before = r.think(mind, 2)[0].vectors[:, 1]
+        assert isinstance(r, Depth)
+        r.given.zero_()
+        r.own.mul_(2)
+    assert not torch.allclose(r.think(mind, 2)[0].vectors[:, 1], before)
+
+
+@pytest.mark.parametrize("kind", ["change", "kl"])
+def test_depth_exits_when_it_holds_still(kind: str) -> None:
+    r = reasoner("depth")
+    assert isinstance(r, Depth)
+    with torch.no_grad():  # a state that is soon forgotten goes to a fixed point
+        r.own.mul_(0.2)
+    mind = r.read(draw(N, L, 32), real(L))
+    long, end = r.think(mind, 16)
+    assert long.steps is None
+    r.exit = Exit(kind, 1e-3)  # type: ignore[arg-type]
+    some, stopped = r.think(mind, 16)
+    assert some.steps is not None and (some.steps < 16).all() and (some.steps > 1).all()
+    most = int(some.steps.max())
+    for n, count in enumerate(some.steps.tolist()):
+        assert torch.equal(some.vectors[n, :count], long.vectors[n, :count])
+        assert torch.equal(
+            some.vectors[n, count:], some.vectors[n, count - 1 : count].expand(16 - count, -1)
+        )
+    queries = draw(N, Q, 32, seed=3)
+    torch.testing.assert_close(
+        r.answer(stopped, queries, real(Q)), r.answer(end, queries, real(Q)), atol=0.02, rtol=0.02
+    )
+    # Turns after the last world has stopped cost nothing: the answer is that after `most` turns.
+    _, short = r.think(mind, most + 1)
+    assert torch.equal(r.answer(short, queries, real(Q)), r.answer(stopped, queries, real(Q)))
+    r.exit = Exit(kind, 1e-9)  # type: ignore[arg-type]
+    assert r.think(mind, 3)[0].steps.tolist() == [3] * N  # type: ignore[union-attr]
+
+
+def test_exits_are_checked() -> None:
+    with pytest.raises(ValueError, match="exit below got 0; expected above 0."):
+        Exit("kl", 0)
+    with pytest.raises(ValueError, match="exit got 'never'; expected change or kl."):
+        Exit("never")  # type: ignore[arg-type]
+
+
 def test_codes_go_round_and_gradients_straight_through() -> None:
     torch.manual_seed(0)
     book = Codebook(50, 4).eval()
@@ -172,9 +225,10 @@ def test_gradients_reach_every_parameter(kind: str) -> None:
     r = reasoner(kind)
     mind = r.read(draw(N, L, 32), real(L))
     events = torch.randint(0, 4, (N, 5, 4), generator=torch.Generator().manual_seed(0))
-    first, mind = r.think(mind, 4, written=events, latent=3)
+    following = draw(N, r.concept, seed=5) if r.concept else None
+    first, mind = r.think(mind, 4, written=events, latent=3, following=following)
     mind = r.read(draw(N, L, 32, seed=1), real(L), mind)
-    second, mind = r.think(mind, 2)
+    second, mind = r.think(mind, 2, following=following)
     loss = r.answer(mind, draw(N, Q, 32, seed=2), real(Q)).square().sum()
     assert first.logits is not None
     loss = loss + sum(x.logsumexp(-1).sum() for x in first.logits)

@@ -22,7 +22,7 @@ SIZE, EVENTS = Size(32, 2, 4, 64), EventSizes(6, 4, 5)
 N, L, Q = 3, 7, 4
 THINKING = [k for k in REASONERS if k != "none"]
 WITHOUT_CONTENT = ("pause", "pause-single")
-ROUNDED = ("discrete", "vq", "script")
+ROUNDED = ("discrete", "vq", "script", "concept-quantised")
 
 
 def reasoner(kind: str) -> Thinker:
@@ -108,7 +108,7 @@ def test_tokens_of_one_piece_see_each_other_and_all_before() -> None:
         assert not torch.allclose(stack(y[:, 3:], real(3), other)[0][:, 0], states[:, 0])
 
 
-@pytest.mark.parametrize("kind", ["recycled", "gru", "ssm"])
+@pytest.mark.parametrize("kind", ["recycled", "gru", "ssm", "depth"])
 def test_padding_changes_nothing(kind: str) -> None:
     r = reasoner(kind)
     padded = torch.cat([tokens(L, 1), 100 * tokens(2, 9)], 1)
@@ -174,7 +174,7 @@ def test_gradients_go_back_through_the_thoughts(kind: str) -> None:
     thoughts, memory = r.think(r.read(given, real(L)), 3)
     if thoughts.vectors.requires_grad:
         thoughts.vectors.sum().backward()
-    carries = kind not in (*WITHOUT_CONTENT, "script")
+    carries = kind not in (*WITHOUT_CONTENT, "script", "concept-diffusion", "concept-quantised")
     assert (given.grad is not None and bool(given.grad.abs().sum() > 0)) is carries
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from clay4d.world_model.reasoners.base import MOST_THOUGHTS, Disturbance, Reasoner, Thoughts
+from clay4d.world_model.reasoners.concept import Concept
+from clay4d.world_model.reasoners.concept_diffusion import ConceptDiffusion
+from clay4d.world_model.reasoners.concept_quantised import ConceptQuantised
+from clay4d.world_model.reasoners.depth import Depth, Exit
 from clay4d.world_model.reasoners.discrete import Discrete
 from clay4d.world_model.reasoners.events import EventSizes, EventWriter
 from clay4d.world_model.reasoners.gru import Gated
@@ -20,13 +24,14 @@ REASONERS: dict[str, type[Thinker]] = {
     r.kind: r
     for r in (
         NoThoughts, Pause, PauseSingle, Recycled, Discrete, VectorQuantised, Script, Gated, Selective,
+        Depth, Concept, ConceptDiffusion, ConceptQuantised,
     )
 }  # fmt: skip
 
 __all__ = [
-    "MOST_THOUGHTS", "REASONERS", "Discrete", "Disturbance", "EventSizes", "EventWriter", "Gated", "NoThoughts",
-    "Pause", "PauseSingle", "Reasoner", "Recycled", "Script", "Selective", "Size", "Thinker", "Thoughts",
-    "VectorQuantised", "build_reasoner",
+    "MOST_THOUGHTS", "REASONERS", "Concept", "ConceptDiffusion", "ConceptQuantised", "Depth", "Discrete",
+    "Disturbance", "EventSizes", "EventWriter", "Exit", "Gated", "NoThoughts", "Pause", "PauseSingle", "Reasoner",
+    "Recycled", "Script", "Selective", "Size", "Thinker", "Thoughts", "VectorQuantised", "build_reasoner",
 ]  # fmt: skip
 
 

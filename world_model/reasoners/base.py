@@ -92,6 +92,8 @@ class Thoughts:
     """What the reasoner itself asks of training, such as a code near the state; a mean over thoughts."""
     steps: Int[Tensor, " N"] | None = None
     """Where thinking may end early: how many of these thoughts each world had before it held still."""
+    concepts: Float[Tensor, "N W C"] | None = None
+    """Where thoughts are concepts: those that they are, before any disturbance."""
 
     def __len__(self) -> int:
         return int(self.vectors.shape[1])

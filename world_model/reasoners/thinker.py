@@ -54,6 +54,7 @@ class Step:
     state: Tensor | None = None
     """The memory after it."""
     loss: Float[Tensor, ""] | None = None
+    concept: Float[Tensor, "N C"] | None = None
     still: Bool[Tensor, " N"] | None = None
     """Worlds whose thinking has come to an end: the thought is the one before it."""
 
@@ -69,6 +70,7 @@ class Had:
     logits: list[tuple[Tensor, ...]] = field(default_factory=list)
     losses: list[Tensor] = field(default_factory=list)
     moved: list[Tensor] = field(default_factory=list)
+    concepts: list[Tensor] = field(default_factory=list)
 
     def add(self, vector: Tensor, hidden: Tensor, step: Step) -> None:
         """A thought as it was fed back, the state it was made from, and how it was made."""
@@ -77,6 +79,8 @@ class Had:
         self.codes.append(step.code)
         if step.loss is not None:
             self.losses.append(step.loss)
+        if step.concept is not None:
+            self.concepts.append(step.concept)
         if step.still is not None:
             self.moved.append((~step.still).long())
 
@@ -91,6 +95,7 @@ class Had:
             self.begins,
             torch.stack(self.losses).mean() if self.losses else None,
             torch.stack(self.moved).sum(0) if self.moved else None,
+            torch.stack(self.concepts, 1) if self.concepts else None,
         )
 
 
@@ -105,6 +110,8 @@ class Thinker(nn.Module):
     kind = ""
     silent = False
     """Whether there are no thoughts, whatever is asked for."""
+    concept = 0
+    """Numbers of the concepts that thoughts are, if they are."""
     keeps = True
     """Whether thoughts stay in the cache; else each takes the place of the one before it, and what
     passes from thought to thought is the state alone."""

@@ -188,13 +188,22 @@ class ReasoningStage:
         if reasoner.writes:
             latent = lesson.thoughts
         thoughts, mind = reasoner.think(
-            mind, lesson.thoughts, written=written, latent=latent, seed=lesson.seed + segment
-        )
+            mind, lesson.thoughts, written=written, latent=latent, seed=lesson.seed + segment,
+            following=self._concept(lesson, segment),
+        )  # fmt: skip
         own = torch.zeros(()) if thoughts.loss is None else thoughts.loss
         if thoughts.logits is None:
             return mind, torch.zeros(()), own
         first = lesson.thoughts - thoughts.logits[0].shape[1]
         return mind, event_loss(thoughts.logits, written[:, first:]), own
+
+    def _concept(self, lesson: Lesson, segment: int) -> Tensor | None:
+        """What the thoughts before a segment should be, for reasoners that think in concepts."""
+        coder, size = self.model.dynamics.coder, self.config.segment
+        if coder is None:
+            return None
+        truth = lesson.whole.at(slice(segment * size, (segment + 1) * size))
+        return coder.encode(truth.positions, truth.quats, truth.present).detach()
 
     def birth(self, mind: Mind, lesson: Lesson, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of what a prompt says of a scene's beginning, and its parts."""

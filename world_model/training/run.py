@@ -19,6 +19,7 @@ from clay4d.world_model.model.world_model import WorldModel
 from clay4d.world_model.script import EventCodec
 from clay4d.world_model.training.beginnings import BeginningsStage, take_over
 from clay4d.world_model.training.cache import CachedWorlds, cached_worlds
+from clay4d.world_model.training.concepts import ConceptStage, concept_scores, freeze_concepts
 from clay4d.world_model.training.config import WorldModelConfig
 from clay4d.world_model.training.field import FieldStage
 from clay4d.world_model.training.judge import JudgeStage
@@ -100,6 +101,7 @@ def train_world(
     )
     set_scales(model, cached)
     _begin(model, cached, out, shared=folder, resume=resume)
+    _conceive(model, cached, out, resume=resume)
     stage = ReasoningStage(config.reasoning, model, cached, seed=config.seed)
     run_stage(stage, out, every=config.checkpoint_every, resume=resume)
     _tune(model, worlds, out, resume=resume)
@@ -133,19 +135,23 @@ def write_scores(
 ) -> dict[str, Any]:
     """Errors of forecasts on the splits that are not for training or for the benchmark; with a judge,
     also how often scenes made from prompts alone are as they were said."""
-    scores, made = {}, {}
+    scores, made, concepts = {}, {}, None
     model.eval()
     for split in SCORED:
         held = open_worlds(data, split=split)
         if len(held):
             given = episodes(held, model, context=model.config.reasoning.segment)
             scores[split] = forecast_errors(model, given, thoughts=COUNTS)
+            if split == "val" and model.dynamics.coder is not None:
+                concepts = concept_scores(model, held)
             if judge is not None:
                 made[split] = prompt_scores(model, judge, held)
     result = {
         "kind": model.config.reasoning.kind, "seed": model.config.seed, "forecast": scores,
         "prompts": made,
     }  # fmt: skip
+    if concepts is not None:
+        result["concepts"] = concepts
     with written_whole(path) as place:
         place.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result
@@ -189,6 +195,15 @@ def _begin(
     stage = BeginningsStage(model, cached, seed=model.config.seed)
     run_stage(stage, out, every=model.config.checkpoint_every, resume=resume)
     model.save(out / BEGINNINGS, stage="beginnings")
+
+
+def _conceive(model: WorldModel, cached: CachedWorlds, out: Path, *, resume: bool) -> None:
+    """Make the space that concept reasoners think in, the same for every seed."""
+    if model.dynamics.coder is None:
+        return
+    stage = ConceptStage(model.config.concepts, model.dynamics.coder, cached, seed=0)
+    run_stage(stage, out, every=model.config.checkpoint_every, resume=resume)
+    freeze_concepts(model, cached)
 
 
 def _tune(model: WorldModel, worlds: WorldSet, out: Path, *, resume: bool) -> None:
