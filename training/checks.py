@@ -43,6 +43,7 @@ LIMITS = {
     "density.begin": (0, MANY),
     "density.stop": (0, 1),
     "density.growth": (0, MANY),
+    "density.trim": (0, 0.9),
     "density.reset_every": (1, MANY),
     "losses.ssim": (0, 1),
     "schedule.sh_degree": (0, 3),

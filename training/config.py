@@ -177,6 +177,9 @@ class DefaultDensity:
     """Share of the steps after which the set stays as it is."""
     reset_every: int = 3000
     """Steps between resets of the opacities."""
+    trim: float = 0.0
+    """Share of the Gaussians, those that add least to the training pictures, that is removed when
+    nothing is added any more."""
 
 
 @dataclass(frozen=True)
