@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from clay4d.world_model.reasoners.concept import NUMBERS, Conceptual
+from clay4d.world_model.reasoners.concept import NUMBERS, WEIGHT, Conceptual
 from clay4d.world_model.reasoners.events import EventSizes
 from clay4d.world_model.reasoners.thinker import Guide, Mind, Step
 from clay4d.world_model.reasoners.transformer import Size
@@ -78,5 +78,6 @@ class ConceptDiffusion(Conceptual):
             noise = torch.randn(concept.shape, generator=draws)
             loud = torch.sin(time * math.pi / 2)[:, None]
             noisy = signal(time)[:, None] * guide.following + loud * noise
-            loss = (self.clean(noisy, time, mind.ready) - guide.following).square().mean()
+            off = self.clean(noisy, time, mind.ready) - guide.following
+            loss = WEIGHT * off.square().mean()
         return Step(self.enter(concept), None, mind.state, loss, concept=concept)
