@@ -26,7 +26,7 @@ from clay4d.world_model.judge import touch_script
 from clay4d.world_model.model import Thinking, WorldModel
 from clay4d.world_model.model.world_model import FPS
 from clay4d.world_model.prompts import check_prompt
-from clay4d.world_model.reasoners import MOST_THOUGHTS
+from clay4d.world_model.reasoners import MOST_THOUGHTS, Depth, Exit
 from clay4d.world_model.script import things_of
 from clay4d.world_model.slots import Slots
 
@@ -58,6 +58,7 @@ def generate(
     weights: str | Path | None = None,
     allow_unknown: bool = False,
     temperature: float = TEMPERATURE,
+    exit_below: float = 0.0,
 ) -> Generated:
     """Generate a dynamic scene of 24 frames, two seconds, and leave it in a folder if one is given.
 
@@ -68,6 +69,8 @@ def generate(
         seed: of the draw among the ways in which things can go. temperature: 0 for the likeliest.
         weights: a model file or a run of `train_world`; the released ones by default.
         allow_unknown: leave out words that training never saw.
+        exit_below: of weights of kind depth: stop at the thought that changes the state by less than this
+            share of its length, 0 for never.
 
     Raises:
         ValueError: a prompt or a context that cannot be read, thoughts outside 0 to 16, a folder that
@@ -81,6 +84,8 @@ def generate(
         raise ValueError(f"out got {target}, which holds something; expected a new folder.")
     torch.set_num_threads(1)  # torch's sums depend on its threads
     model = load_weights(weights)
+    if exit_below:
+        _stop_early(model, exit_below)
     said = check_prompt(
         prompt, model.vocabulary, allow_unknown=allow_unknown, empty=context is not None
     )
@@ -95,6 +100,21 @@ def generate(
     if target is not None:
         _write(target, made, given, model, prompt=said, thoughts=thoughts, seed=seed)
     return made
+
+
+def _stop_early(model: WorldModel, below: float) -> None:
+    """Let a model of recurrent depth stop where it holds still.
+
+    Raises:
+        ValueError: another kind of reasoner, or a negative bound.
+    """
+    reasoner = model.dynamics.reasoner
+    if not isinstance(reasoner, Depth):
+        raise ValueError(
+            f"exit-below got weights of reasoner {reasoner.kind}; expected depth. Leave it out, or choose "
+            "how many with --thoughts."
+        )
+    reasoner.exit = Exit("change", below)
 
 
 def load_weights(weights: str | Path | None = None) -> WorldModel:

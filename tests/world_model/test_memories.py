@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from clay4d.world_model.generate import generate
 from clay4d.world_model.model import WorldModel
 from clay4d.world_model.reasoners import REASONERS, EventSizes, Size, Thinker, build_reasoner
 from clay4d.world_model.reasoners.depth import Depth, Exit
@@ -178,6 +179,28 @@ def test_depth_exits_when_it_holds_still(kind: str) -> None:
     assert torch.equal(r.answer(short, queries, real(Q)), r.answer(stopped, queries, real(Q)))
     r.exit = Exit(kind, 1e-9)  # type: ignore[arg-type]
     assert r.think(mind, 3)[0].steps.tolist() == [3] * N  # type: ignore[union-attr]
+
+
+def test_generate_stops_models_of_depth_alone(
+    small_model: WorldModel, small_config: WorldModelConfig, small_worlds: Path, tmp_path: Path
+) -> None:
+    small_model.save(tmp_path / "recycled.safetensors")
+    text = "A red ball rolls."
+    with pytest.raises(
+        ValueError, match="exit-below got weights of reasoner recycled; expected depth."
+    ):
+        generate(
+            text, weights=tmp_path / "recycled.safetensors", exit_below=0.1, allow_unknown=True
+        )
+    asked = dataclasses.replace(small_config.reasoning, kind="depth")
+    config = dataclasses.replace(small_config, reasoning=asked)
+    new_model(config, open_worlds(small_worlds, split="train")).save(tmp_path / "depth.safetensors")
+    for below, most in ((10.0, 1), (1e-9, 5)):
+        made = generate(
+            text, weights=tmp_path / "depth.safetensors", exit_below=below, thoughts=5,
+            allow_unknown=True,
+        )  # fmt: skip
+        assert [int(t.steps) for t in made.thinking.thoughts if t.steps is not None] == [most] * 4
 
 
 def test_exits_are_checked() -> None:
