@@ -51,6 +51,16 @@ class Report:
         """Of the picture just trained on, dB."""
         return -10 * math.log10(max(self.mse, 1e-12))
 
+    @property
+    def state(self) -> str:
+        """In words, for the progress bar."""
+        return f"{self.gaussians} Gaussians"
+
+    @property
+    def counted(self) -> dict[str, float]:
+        """For the curves."""
+        return {"gaussians": self.gaussians}
+
 
 class Trainer:
     """A run's state and its step; the loop, files and clock are around it."""

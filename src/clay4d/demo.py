@@ -34,6 +34,7 @@ from clay4d.renderers.video import (
 )
 from clay4d.scenes import Cameras, Scene
 from clay4d.scenes.loaders import write_transforms
+from clay4d.scenes.splat_scene import SplatScene
 from clay4d.training.config import TrainConfig
 from clay4d.training.evaluate import evaluate_run
 from clay4d.training.run import train
@@ -81,6 +82,7 @@ def run_demo(out: Path, *, minutes: float | None = None, seed: int = 0) -> Path:
     config = presets(TrainConfig, preset_folder())["demo"][1]
     began = time.monotonic()
     scene = train(config, data, run, minutes=minutes, seed=seed)
+    assert isinstance(scene, SplatScene)  # the preset says so
     seconds = time.monotonic() - began
     print(f"3/4 measuring on {len(test)} views that training did not see", flush=True)
     metrics = evaluate_run(run)
