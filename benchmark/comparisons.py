@@ -23,7 +23,8 @@ FIRST = 2
 RING = (255, 120, 0)
 RULE = (
     "Chosen by rule: the first {first} scenes, the one where {learned} loses most against {rival}, and the one "
-    "where it gains most. Rings are where a system says that movers are; the pictures are the truth."
+    "where it gains most. Rings are where a system says that movers are; the pictures are the truth. Frames with a "
+    "grey border were given."
 )
 
 

@@ -41,7 +41,7 @@ def write_report(results: str | Path | Results, out: str | Path) -> None:
     parts = [
         f"<h1>clay4d benchmark: {escape(found.suite)}</h1>",
         f"<p>{escape(summary(found))}</p>",
-        "<h2>Errors</h2>", *_tables(found)[:1], "<h2>Over time</h2>", _curves(found),
+        "<h2>Errors</h2>", *_tables(found)[:1], _curves(found),
         "<h2>What was claimed before the run</h2>", _claims(found),
         films(found.shown, Path(out).parent), *_more(found), _failures(found), _protocol(found),
     ]  # fmt: skip
@@ -85,8 +85,15 @@ def _said_of_all(results: Results, metric: str) -> tuple[str, str]:
     if not known or not shared:
         return "", known[0][1] if known else next(iter(_systems(results)), "")
     unit = results.metric(metric).unit
-    said = [f"Over all scenes {known[0][1]} is off least, by {known[0][0]:.3f} {unit} at the mean"]
-    said += [f"{name} by {mean:.3f} {unit}" for mean, name in known[1:]]
+    best = "scores most," if results.metric(metric).better == "higher" else "is off least, by"
+    said = [
+        f"Over all scenes {known[0][1]} {best} {known[0][0]:.3f} {unit} at the mean".replace(
+            "  ", " "
+        )
+    ]
+    said += [f"{name} by {mean:.3f} {unit}".rstrip() for mean, name in known[1:]]
+    if best.startswith("scores"):
+        said[1:] = [one.replace(" by ", " ", 1) for one in said[1:]]
     return ", ".join(said) + ".", known[0][1]
 
 
@@ -182,7 +189,7 @@ def _curves(results: Results) -> str:
         if at:
             lines[system] = [(h, float(np.mean(v))) for h, v in sorted(at.items())]
     if not lines:
-        return "<p>No numbers by moment.</p>"
+        return ""
     width, height, left, bottom = 640, 300, 50, 40
     most_x = max(x for line in lines.values() for x, _ in line)
     most_y = 1.05 * max(y for line in lines.values() for _, y in line)
@@ -221,7 +228,7 @@ def _curves(results: Results) -> str:
             f'<circle cx="{x:.1f}" cy="{place - 4:.1f}" r="4" fill="{colour}"/>'
             f'<text x="{x + 8:.1f}" y="{place:.1f}">{escape(name)}</text>'
         )
-    return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="error in metres over time" width="100%">{"".join(drawn)}</svg>'  # fmt: skip
+    return f'<h2>Over time</h2><svg viewBox="0 0 {width} {height}" role="img" aria-label="error in metres over time" width="100%">{"".join(drawn)}</svg>'  # fmt: skip
 
 
 def _step(most: float) -> float:

@@ -77,5 +77,5 @@ def films(shown: Sequence[Shown], folder: Path) -> str:
         )
     if not parts:
         return ""
-    note = f'<p class="soft">{escape(shown[0].note)} Frames with a grey border were given.</p>'
+    note = f'<p class="soft">{escape(shown[0].note)}</p>'
     return f"<h2>To look at</h2>{note}{''.join(parts)}<script>{SCRIPT}</script>"
