@@ -103,9 +103,10 @@ def _jittered(scene: SceneSpec, world: World) -> SceneSpec:
         off, pace = PLACE * draws.normal(size=3), 1 + PACE * draws.normal()
         if body.motion == "free":
             x, y, z = np.array(body.position) + off * (1, 1, 0)
+            u, v, w = (float(pace * component) for component in body.velocity)
             body = dataclasses.replace(
                 body, position=(float(x), float(y), float(z)),
-                velocity=tuple(float(pace * v) for v in body.velocity),
+                velocity=(u, v, w),
             )  # fmt: skip
         bodies.append(body)
     return dataclasses.replace(scene, bodies=tuple(bodies))
