@@ -24,6 +24,7 @@ an engine; models and generation use neither."""
 ENTRIES = {
     "cli",
     "cli_benchmark",
+    "cli_export",
     "cli_physics",
     "cli_view",
     "cli_world",

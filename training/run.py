@@ -131,9 +131,9 @@ def load_run(
 ) -> tuple[SplatScene | SplatSequence | FieldScene, TrainConfig, Path | None]:
     """A run's scene, its config and the data it was trained on.
 
-    A run of `generate` was not trained: its config is the default one, its data its own pictures. A
-    scene's file, or a folder of numbered .ply files, in place of a run has the default config too, and
-    no data.
+    A run of `generate` was not trained: its config is the default one, its data its own pictures; so is
+    a folder of `simulate`. A scene's file, or a folder of numbered .ply files, in place of a run has the
+    default config too, and no data.
 
     Raises:
         FileNotFoundError: no such run, or one that has not ended.
@@ -141,6 +141,8 @@ def load_run(
     run = Path(run)
     if run.is_file() or (not (run / "config.yaml").exists() and is_sequence(run)):
         return load_scene(run), TrainConfig(), None
+    if not (run / "config.yaml").exists() and (run / SCENE).is_file():
+        return load_scene(run / SCENE), TrainConfig(), run
     raw = load_config(dict, run / "config.yaml")
     data = Path(raw.pop("data"))
     raw.pop("generated", None)

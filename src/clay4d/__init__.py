@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from clay4d.physics_baseline.spec import SceneSpec
     from clay4d.renderers import Rendering, rasterization, render
     from clay4d.renderers.paths import camera_path
+    from clay4d.renderers.player import write_player
     from clay4d.renderers.video import render_video, write_video
     from clay4d.scenes import Cameras, Dataset, Gaussians, Scene
     from clay4d.scenes.loaders import load_dataset
@@ -59,6 +60,7 @@ __all__ = [
     "simulate",
     "train",
     "train_world",
+    "write_player",
     "write_video",
 ]
 
@@ -85,6 +87,7 @@ _HOMES = {
     "simulate": "physics_baseline.simulate.simulate",
     "train": "training.run.train",
     "train_world": "world_model.training.run.train_world",
+    "write_player": "renderers.player.write_player",
     "write_video": "renderers.video.write_video",
 }
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from clay4d.cli_benchmark import benchmark
+from clay4d.cli_export import export
 from clay4d.cli_physics import identify, simulate, tools
 from clay4d.cli_view import view
 from clay4d.cli_world import generate, train_world, train_world_command
@@ -114,50 +115,6 @@ def render(
     else:
         written = render_pictures(target, scene, cameras, show=show)
     print(f"{target}: {written} frames")
-
-
-def export(
-    run: Run,
-    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
-    *,
-    time: float | None = None,
-    frames: int | None = None,
-) -> None:
-    """Write a run as one small .clay4d file, or its Gaussians for other programs.
-
-    Those are .ply, .compressed.ply, .splat, .spz, .v4.spz, .sog, .glb, .gltf, .usdc, .usda and .usdz.
-
-    Args:
-        run: folder of a training run, a scene's file (.ply, .spz …), or a folder of .ply files.
-        out: the file, whose suffix says the format, or a folder for numbered .ply files, one a moment.
-            .mp4 is an orbit; `render` has its settings. USD needs the extra `export`.
-        time: seconds after the start; the start by default.
-        frames: this many moments from the start to the end, in the place of one: for USD, folders, and
-            glTF of rigid parts.
-    """
-    _check_run(run)
-    if time is not None and frames is not None:
-        raise ValueError("time and frames got both; expected one of them. Leave one out.")
-    if frames is not None and frames < 2:
-        raise ValueError(f"frames got {frames}; expected at least 2. Or use --time.")
-    from clay4d.scenes.exchange import write_ply_sequence, writer_for
-    from clay4d.scenes.exchange.parts import refuse_fields
-    from clay4d.scenes.fields import FieldScene
-    from clay4d.training.run import load_run
-
-    if out.suffix.lower() in (".mp4", ".mov", ".mkv"):
-        render(run, out=out, frames=frames or 120)
-        return
-    write = writer_for(out) if out.suffix else write_ply_sequence
-    scene, _, _ = load_run(run)
-    times = [time or 0.0]
-    if frames is not None:
-        times = [scene.duration * k / (frames - 1) for k in range(frames)]
-    if isinstance(scene, FieldScene):
-        refuse_fields(scene)
-    else:
-        write(scene, out, times=times)
-        print(f"{out}: {len(scene)} Gaussians")
 
 
 def prepare(
@@ -316,7 +273,9 @@ def parse_train(args: Sequence[str]) -> TrainCommand:
 
 def _check_run(run: Path) -> None:
     # Before torch is loaded, since a wrong name is the commonest mistake.
-    if run.is_file() or (run / "config.yaml").is_file():
+    if run.is_file() or any(
+        (run / name).is_file() for name in ("config.yaml", "scene.safetensors")
+    ):
         return
     if not run.is_dir() or not any(p.suffix.lower() == ".ply" for p in run.iterdir()):
         raise FileNotFoundError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -23,9 +22,6 @@ from clay4d.renderers.paths import read_path
 from clay4d.renderers.viewer import Viewer
 from clay4d.renderers.viewer.look import Look, covariances, draw, seen
 from clay4d.scenes import Cameras, Gaussians
-
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-SOFTWARE_GL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 
 
 class Moving:
@@ -46,18 +42,6 @@ def viewer() -> Iterator[Viewer]:
     made = Viewer(Moving(), port=0, backend="reference")
     yield made
     made.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser at {CHROMIUM}; set CHROMIUM to one")
-    with sync_api.sync_playwright() as play:
-        args = ["--no-sandbox", *SOFTWARE_GL]
-        made = play.chromium.launch(executable_path=str(CHROMIUM), args=args)
-        yield made
-        made.close()
 
 
 def opened(browser: Any, url: str) -> tuple[Any, list[str], list[str]]:
