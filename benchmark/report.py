@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from clay4d.benchmark.report_films import STYLE as FILM_STYLE
+from clay4d.benchmark.report_films import films, policy
 from clay4d.benchmark.results import Hypothesis, Results, load_results
 from clay4d.benchmark.run import AT, ERROR, errors_of
 from clay4d.benchmark.statistics import Interval, bootstrap
@@ -24,7 +26,7 @@ table{border-collapse:collapse;margin:1rem 0;display:block;overflow-x:auto}
 th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th:first-child,td:first-child,td.words{text-align:left;white-space:normal}
 td.best{background:var(--best);font-weight:600}small,.soft{color:var(--soft)}svg text{fill:var(--ink);font:12px system-ui,sans-serif}
-svg .axis{stroke:var(--line)}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
+svg .axis{stroke:var(--line)}details{margin-top:2rem}summary{cursor:pointer;font-weight:600}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
 """
 
 
@@ -39,14 +41,15 @@ def write_report(results: str | Path | Results, out: str | Path) -> None:
     parts = [
         f"<h1>clay4d benchmark: {escape(found.suite)}</h1>",
         f"<p>{escape(summary(found))}</p>",
-        "<h2>Errors</h2>", *_tables(found), "<h2>Over time</h2>", _curves(found),
-        "<h2>What was claimed before the run</h2>", _claims(found), _failures(found), _protocol(found),
+        "<h2>Errors</h2>", *_tables(found)[:1], "<h2>Over time</h2>", _curves(found),
+        "<h2>What was claimed before the run</h2>", _claims(found),
+        films(found.shown, Path(out).parent), *_more(found), _failures(found), _protocol(found),
     ]  # fmt: skip
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>clay4d benchmark: {escape(found.suite)}</title><style>{STYLE}</style></head><body>"
+        f'<meta http-equiv="Content-Security-Policy" content="{policy()}">'
+        f"<title>clay4d benchmark: {escape(found.suite)}</title><style>{STYLE}{FILM_STYLE}</style></head><body>"
         + "\n".join(parts)
         + "</body></html>\n"
     )
@@ -120,6 +123,13 @@ def _tables(results: Results) -> list[str]:
     return [_table(results, m.name) for m in found if _tasks(results, m.name)]
 
 
+def _more(results: Results) -> list[str]:
+    """All tables but the first, folded away."""
+    rest = _tables(results)[1:]
+    head = f"<details><summary>{len(rest)} more measures</summary>"
+    return [head, *rest, "</details>"] if rest else []
+
+
 def _table(results: Results, metric: str) -> str:
     tasks = _tasks(results, metric)
     if len(tasks) > 1 and metric != "film_error":
@@ -154,8 +164,9 @@ def _table(results: Results, metric: str) -> str:
     )
     label = escape(results.metric(metric).said())
     return (
+        f"<h3>{label[:1].upper()}{label[1:]}</h3>"
         f"<table><tr><th>system</th>{head}</tr>{''.join(rows)}</table>"
-        f'<p class="soft">{label}; below each mean its 95 % bootstrap interval over scenes. '
+        '<p class="soft">Below each mean its 95 % bootstrap interval over scenes. '
         f"The {'most' if higher else 'least'} of each column is shaded.</p>"
     )
 

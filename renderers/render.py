@@ -12,7 +12,7 @@ from torch import Tensor
 from clay4d.renderers.rasterization import rasterization
 from clay4d.renderers.volume import draw_field
 from clay4d.scenes import Cameras, Gaussians, Scene
-from clay4d.scenes.fields import FieldScene
+from clay4d.scenes.fields import AnyScene, FieldScene
 from clay4d.scenes.splat_scene import SplatScene
 
 NEAR = 0.01
@@ -49,7 +49,7 @@ def raster_options(scene: SplatScene) -> dict[str, Any]:
 
 @torch.no_grad()
 def render(
-    scene: Scene | FieldScene | Gaussians,
+    scene: AnyScene | Gaussians,
     cameras: Cameras,
     *,
     depth: bool = True,
@@ -99,7 +99,7 @@ def render(
 
 
 def _background(
-    scene: Scene | FieldScene | Gaussians, given: tuple[float, float, float] | None
+    scene: AnyScene | Gaussians, given: tuple[float, float, float] | None
 ) -> Float[Tensor, " 3"]:
     if not isinstance(scene, Gaussians | Scene):
         raise TypeError(

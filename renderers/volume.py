@@ -14,7 +14,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from clay4d.renderers.march import blend, blend_backward, enter_box, march, see_through, still_alive
+from clay4d.renderers.march import (
+    blend,
+    blend_backward,
+    enter_box,
+    march,
+    see_through,
+    shoot,
+    still_alive,
+)
 from clay4d.scenes import Cameras
 from clay4d.scenes.fields.kplanes import direction_harmonics, find_features
 from clay4d.scenes.fields.scene import FieldScene
@@ -23,6 +31,8 @@ WAVE = 8
 """Places that a ray takes before it is asked whether it goes on."""
 OPAQUE = 7.0
 """Optical depth behind which nothing is seen: a thousandth passes."""
+CLEAR = 1e-4
+"""Optical depth of a step below which there is nothing at a place."""
 RAYS = 1 << 15
 """Rays drawn at once: bounds the memory of a picture."""
 
@@ -67,21 +77,20 @@ def rays_through(
     >>> rays_through(scene, cameras, torch.zeros(1).long(), torch.full((1, 2), 4.0)).origins.tolist()
     [[0.0, 0.0, -3.0]]
     """
-    K, R = cameras.Ks[which], cameras.viewmats[which, :3, :3]
-    x = (xy[:, 0] - K[:, 0, 2]) / K[:, 0, 0]
-    y = (xy[:, 1] - K[:, 1, 2]) / K[:, 1, 1]
-    local = torch.stack([x, y, torch.ones_like(x)], 1)
-    cosines = 1 / local.norm(dim=1)
-    looks = ((local * cosines[:, None])[:, None] @ R)[:, 0]
     low, high = scene.bounds
     half = (high - low) / 2
-    origins = (cameras.centres[which] - low) / half - 1
-    shares = torch.tensor([scene.share(float(t)) for t in cameras.times])
-    times = 2 * shares[which] - 1
-    return Rays(
-        origins.contiguous().numpy(), (looks / half).contiguous().numpy(), looks,
-        times.numpy(), cosines.numpy(),
+    R = len(which)
+    directions, looks, origins = (np.empty((R, 3), np.float32) for _ in range(3))
+    cosines = np.empty(R, np.float32)
+    inside = ((cameras.centres - low) / half - 1).float().contiguous().numpy()
+    shoot(
+        cameras.viewmats.float().contiguous().numpy(), cameras.Ks.float().contiguous().numpy(),
+        inside, which.numpy(), xy.float().contiguous().numpy(), half.numpy(),
+        directions, looks, cosines, origins,
     )  # fmt: skip
+    shares = torch.tensor([scene.share(float(t)) for t in cameras.times])
+    times = (2 * shares[which] - 1).float().numpy()
+    return Rays(origins, directions, torch.from_numpy(looks), times, cosines)
 
 
 @torch.no_grad()
@@ -113,15 +122,14 @@ def find_places(
         features = find_features(points, scene.field.planes, scene.field.levels)
         density, _ = scene.field.density(torch.from_numpy(features))
         kept = np.empty(count, np.bool_)
-        seen = see_through(density.numpy() * unit, which, passed, np.float32(OPAQUE), kept)
+        seen = see_through(
+            density.numpy() * unit, which, passed, np.float32(CLEAR), np.float32(OPAQUE), kept
+        )
         found = (points, which, depths, features)
         parts.append(found if seen == count else tuple(part[kept] for part in found))
         alive = alive[: still_alive(alive, taken, passed, np.float32(OPAQUE))]
-    if not parts:
-        width = scene.field.levels.features * len(scene.field.levels.cells)
-        empty = [np.empty((0, 4), np.float32), np.empty(0, np.int64), np.empty(0, np.float32)]
-        return Places(*empty, np.empty((0, width), np.float32))
-    return Places(*(np.concatenate(column) for column in zip(*parts)))
+    points, which, depths, features = (np.concatenate(column) for column in zip(*parts))
+    return Places(points, which, depths, features)
 
 
 class Blend(torch.autograd.Function):

@@ -29,6 +29,7 @@ ENTRIES = {
     "cli_world",
     "demo",
     "demo_page",
+    "demo_scene",
     "__init__",
     "__main__",
 }

@@ -141,6 +141,8 @@ def export(
     if frames is not None and frames < 2:
         raise ValueError(f"frames got {frames}; expected at least 2. Or use --time.")
     from clay4d.scenes.exchange import write_ply_sequence, writer_for
+    from clay4d.scenes.exchange.parts import refuse_fields
+    from clay4d.scenes.fields import FieldScene
     from clay4d.training.run import load_run
 
     if out.suffix.lower() in (".mp4", ".mov", ".mkv"):
@@ -151,8 +153,11 @@ def export(
     times = [time or 0.0]
     if frames is not None:
         times = [scene.duration * k / (frames - 1) for k in range(frames)]
-    write(scene, out, times=times)
-    print(f"{out}: {len(scene)} Gaussians")
+    if isinstance(scene, FieldScene):
+        refuse_fields(scene)
+    else:
+        write(scene, out, times=times)
+        print(f"{out}: {len(scene)} Gaussians")
 
 
 def prepare(
