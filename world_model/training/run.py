@@ -103,7 +103,9 @@ def train_world(
     _begin(model, cached, out, shared=folder, resume=resume)
     _conceive(model, cached, out, resume=resume)
     stage = ReasoningStage(config.reasoning, model, cached, seed=config.seed)
-    run_stage(stage, out, every=config.checkpoint_every, resume=resume)
+    run_stage(
+        stage, out, every=config.checkpoint_every, resume=resume, keep=config.keep_checkpoints
+    )
     _tune(model, worlds, out, resume=resume)
     model.save(out / MODEL, **_notes(config, data, worlds))
     judge = folder / JUDGE
