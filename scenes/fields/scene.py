@@ -106,8 +106,8 @@ class RadianceField:
         low, high = self.scene.bounds
         inside = ((points >= low) & (points <= high)).all(1)
         found, _ = self.scene.field.density(self._features(points))
-        dense: Tensor = found / self.scene.extent * inside
-        return dense
+        density: Tensor = found / self.scene.extent * inside
+        return density
 
     def colours(
         self, points: Float[Tensor, "N 3"], directions: Float[Tensor, "N 3"]

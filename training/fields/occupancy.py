@@ -29,7 +29,7 @@ FIRST = 0.1
 """What cells hold at the start."""
 SWEPT = 64
 """Updates in which the sweep comes to every cell once."""
-SEEN = 0.4
+SEEN = 0.6
 """Share of a moment's pictures that must show something at a cell, where pictures have masks."""
 
 
