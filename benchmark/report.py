@@ -178,8 +178,8 @@ def _table(results: Results, metric: str) -> str:
     )
 
 
-def _curves(results: Results) -> str:
-    """Mean error at each horizon, a line for each system."""
+def over_time(results: Results) -> str:
+    """An SVG of the mean error at each horizon, a line for each system; empty if there are none."""
     lines: dict[str, list[tuple[float, float]]] = {}
     for system in _systems(results):
         at = defaultdict(list)
@@ -212,7 +212,7 @@ def _curves(results: Results) -> str:
         x, y = at_(h, 0)
         drawn.append(f'<text x="{x:.1f}" y="{y + 18:.1f}" text-anchor="middle">{h:g}</text>')
     drawn.append(
-        f'<text x="{left}" y="{height - 4}">seconds after the last frame that was seen</text>'
+        f'<text x="{left}" y="{height - 4}">metres, by seconds after the last frame that was seen</text>'
     )
     ends = sorted((line[-1][1], name) for name, line in lines.items())
     places = _apart([at_(0, y)[1] for y, _ in ends])
@@ -228,7 +228,12 @@ def _curves(results: Results) -> str:
             f'<circle cx="{x:.1f}" cy="{place - 4:.1f}" r="4" fill="{colour}"/>'
             f'<text x="{x + 8:.1f}" y="{place:.1f}">{escape(name)}</text>'
         )
-    return f'<h2>Over time</h2><svg viewBox="0 0 {width} {height}" role="img" aria-label="error in metres over time" width="100%">{"".join(drawn)}</svg>'  # fmt: skip
+    return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="error in metres over time" width="100%">{"".join(drawn)}</svg>'  # fmt: skip
+
+
+def _curves(results: Results) -> str:
+    drawn = over_time(results)
+    return f"<h2>Over time</h2>{drawn}" if drawn else ""
 
 
 def _step(most: float) -> float:
