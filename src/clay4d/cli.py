@@ -42,6 +42,10 @@ class TrainCommand:
     """Time budget; the speed is measured and the steps are fixed by it."""
     resume: bool = False
     """Go on from the run's last checkpoint, with its config."""
+    view: bool = False
+    """Show the scene in the browser while it is trained; the run stays the same, to the bit."""
+    port: int = 8080
+    """Port for --view; the next free one if it is taken."""
 
 
 def train() -> None:
@@ -241,7 +245,10 @@ def _train(args: list[str]) -> None:
     given = parse_train(args)
     from clay4d.training.run import train
 
-    train(given.config, given.data, given.out, minutes=given.minutes, resume=given.resume)
+    port = given.port if given.view else None
+    train(
+        given.config, given.data, given.out, minutes=given.minutes, resume=given.resume, view=port
+    )  # fmt: skip
     print(f"{given.out}: trained. See it with: clay4d render {given.out}")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -152,3 +153,52 @@ def test_covariances_turn_with_the_quaternions() -> None:
     scales = torch.tensor([[1.0, 2.0, 3.0]])
     one = Gaussians.from_points(torch.zeros(1, 3), torch.ones(1, 3), quats=quarter, scales=scales)
     torch.testing.assert_close(covariances(one)[0], torch.diag(torch.tensor([4.0, 1.0, 9.0])))
+
+
+def test_a_page_follows_a_scene_that_changes(browser: Any) -> None:
+    scene = Moving()
+    made = Viewer(scene, port=0, backend="reference")
+    page, _, _ = opened(browser, made.url)
+    page.get_by_text("Camera path").wait_for(timeout=60_000)
+    for _ in range(30):  # until the page stands still
+        first = pixels(page)
+        page.wait_for_timeout(1000)
+        if np.array_equal(first, pixels(page)):
+            break
+    scene.at = lambda time: Moving().at(1.0)  # type: ignore[method-assign]
+    page.wait_for_timeout(1000)
+    assert np.abs(pixels(page) - first).mean() < 0.01, "nobody has said so yet"
+    made.changed()
+    page.wait_for_timeout(4000)
+    assert np.abs(pixels(page) - first).mean() > 0.1
+    page.close()
+    made.close()
+
+
+def test_snapshot_and_record_come_as_files(viewer: Viewer, browser: Any, tmp_path: Path) -> None:
+    page, _, _ = opened(browser, viewer.url)
+    page.get_by_text("Camera path").click(timeout=60_000)
+    viewer._editor.keys = []
+    viewer._editor._height.value, viewer._editor._gap.value = 64, 0.1
+    viewer.time.value = 0.4
+    page.wait_for_timeout(1000)
+    with page.expect_download(timeout=60_000) as download:
+        page.get_by_text("Snapshot (png)").click()
+    download.value.save_as(tmp_path / "snapshot.png")
+    shown = np.asarray(Image.open(tmp_path / "snapshot.png"))
+    client = next(iter(viewer.server.get_clients().values()))
+    ours = viewer.picture(viewer.camera(client, height=64), viewer.look)
+    assert shown.shape == ours.shape and np.abs(shown.astype(int) - ours).max() <= 1
+    assert ours.std() > 5, "there is something to see"
+    for _ in range(2):
+        page.get_by_text("Add key frame").click()
+        page.wait_for_timeout(500)
+    with page.expect_download(timeout=120_000) as download:
+        page.get_by_text("Record path (mp4)").click()
+    download.value.save_as(tmp_path / "path.mp4")
+    with av.open(str(tmp_path / "path.mp4")) as film:
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    assert len(frames) == 4  # 0.1 s at 30 a second, both ends
+    assert frames[0].shape == shown.shape and np.abs(frames[0].astype(int) - shown).mean() < 6
+    page.close()
+    viewer._editor.keys = []
