@@ -19,7 +19,7 @@ from clay4d.training.config import KPlanes, TrainConfig
 from clay4d.training.evaluate import evaluate
 from clay4d.training.fields import FieldTrainer
 from clay4d.training.fields.checkpoints import load_field_checkpoint, save_field_checkpoint
-from clay4d.training.fields.occupancy import EVERY, SWEPT, Occupancy, seen_by_masks
+from clay4d.training.fields.occupancy import EVERY, SWEPT, Occupancy, box_of_masks, seen_by_masks
 from clay4d.training.fields.pool import PixelPool
 from clay4d.training.fields.regularise import add_regularisers
 
@@ -183,3 +183,16 @@ def test_masks_tell_where_something_can_be(swinging: Dataset) -> None:
 def test_settings_that_cannot_train_are_refused() -> None:
     with pytest.raises(ValueError, match=r"field\.places got 3; expected 256"):
         check_config(dataclasses.replace(CONFIG, field=dataclasses.replace(SMALL, places=3)))
+
+
+def test_the_box_shrinks_to_where_masks_show_something(swinging: Dataset) -> None:
+    data = masked(swinging)
+    low, high = box_of_masks(data, cells=16)
+    assert (low >= -1).all()
+    assert (high <= 1).all()
+    assert float((high - low).prod()) < 0.8 * 8
+    blobs = torch.tensor([[-0.5, 0.0, 0.2], [0.5, 0.0, 0.2], [0.0, 0.4, -0.2]])
+    assert ((blobs - 0.15 > low) & (blobs + 0.15 < high)).all()
+    assert torch.equal(box_of_masks(swinging), swinging.bounds)
+    loose = dataclasses.replace(CONFIG, field=dataclasses.replace(SMALL, tight=False))
+    assert torch.equal(FieldTrainer(loose, data).scene.bounds, swinging.bounds)
