@@ -30,6 +30,8 @@ from clay4d.scenes.gaussians import C0
 
 FRAME = 400
 """Height of the pictures that the rasteriser draws for a browser, pixels."""
+FIELD_FRAME = 200
+"""The same for radiance fields, which take longer."""
 FRUSTUMS = 60
 """Training cameras that are shown at the most, evenly chosen."""
 
@@ -67,6 +69,7 @@ class Viewer:
         self._splats: Any = None
         # Browsers draw Gaussians.
         self._served = isinstance(scene, FieldScene)
+        self._height = FIELD_FRAME if self._served else FRAME
         means = (
             scene.occupied_points(0.0)
             if isinstance(scene, FieldScene)
@@ -110,8 +113,9 @@ class Viewer:
         red, green, blue = (channel / 255 for channel in self._background.value)
         return Look(self._show.value, (red, green, blue), crop)
 
-    def camera(self, client: viser.ClientHandle, *, height: int = FRAME) -> Cameras:
+    def camera(self, client: viser.ClientHandle, *, height: int | None = None) -> Cameras:
         """A page's camera, at the page's time."""
+        height = self._height if height is None else height
         seen_by = client.camera
         view = torch.eye(4, dtype=torch.float64)
         R = Rotation.from_quat(seen_by.wxyz, scalar_first=True).as_matrix().T
@@ -333,8 +337,8 @@ class Viewer:
             [flat * math.cos(azimuth), flat * math.sin(azimuth), math.sin(elevation)]
         )
         view = look_at((target + zoom * radius * away)[None].float(), target.float())
-        K = pinhole(math.degrees(float(fov)), width=FRAME, height=FRAME)
+        K = pinhole(math.degrees(float(fov)), width=self._height, height=self._height)
         now = min(max(time, 0.0), self.scene.duration)
-        return Cameras(view, K[None], FRAME, FRAME, torch.tensor([now])), Look(
+        return Cameras(view, K[None], self._height, self._height, torch.tensor([now])), Look(
             show, self.look.background
         )
