@@ -20,6 +20,7 @@ from clay4d.world_model.training.cache import cached_worlds
 from clay4d.world_model.training.config import WorldModelConfig
 from clay4d.world_model.training.reasoning import ReasoningStage, set_scales
 from clay4d.world_model.training.run import new_model
+from clay4d.world_model.training.score import episodes, exit_scores, forecast_errors
 from clay4d.world_model.training.stage import Run
 from clay4d.world_model.worlds import open_worlds
 
@@ -201,6 +202,23 @@ def test_generate_stops_models_of_depth_alone(
             allow_unknown=True,
         )  # fmt: skip
         assert [int(t.steps) for t in made.thinking.thoughts if t.steps is not None] == [most] * 4
+
+
+def test_exits_are_scored(small_config: WorldModelConfig, small_worlds: Path) -> None:
+    asked = dataclasses.replace(small_config.reasoning, kind="depth")
+    config = dataclasses.replace(small_config, reasoning=asked)
+    model = new_model(config, open_worlds(small_worlds, split="train")).eval()
+    given = episodes(open_worlds(small_worlds, split="val"), model)
+    found = exit_scores(model, given, exits=(Exit("change", 10.0), Exit("kl", 1e-9)))
+    assert found["change 10"]["thoughts"] == 1.0 < found["kl 1e-09"]["thoughts"]
+    errors = forecast_errors(model, given, thoughts=(1, 16))["thoughts"]
+    assert found["change 10"]["error"] == pytest.approx(errors["1"], abs=1e-6)
+    assert found["kl 1e-09"]["error"] == pytest.approx(errors["16"], abs=1e-5)
+    reasoner = model.dynamics.reasoner
+    assert isinstance(reasoner, Depth) and reasoner.exit is None
+    other = new_model(small_config, open_worlds(small_worlds, split="train"))
+    with pytest.raises(ValueError, match="exits got reasoner recycled; expected depth."):
+        exit_scores(other, given, exits=())
 
 
 def test_exits_are_checked() -> None:

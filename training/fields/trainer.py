@@ -20,7 +20,7 @@ from clay4d.scenes.fields.kplanes import add_plane_gradient
 from clay4d.training.adam import FusedAdam, any_nonfinite
 from clay4d.training.config import KPlanes as Options
 from clay4d.training.config import TrainConfig
-from clay4d.training.fields.occupancy import Occupancy, seen_by_masks
+from clay4d.training.fields.occupancy import Occupancy, box_of_masks, seen_by_masks
 from clay4d.training.fields.pool import Draw, PixelPool
 from clay4d.training.fields.regularise import add_regularisers
 from clay4d.training.frames import generator
@@ -60,7 +60,7 @@ class FieldTrainer:
     """A run's state and its step."""
 
     def __init__(self, config: TrainConfig, dataset: Dataset, *, resuming: bool = False) -> None:
-        """A run at its first step; `resuming` says that a checkpoint brings the occupancy."""
+        """A run at its first step; `resuming` says that a checkpoint brings box and occupancy."""
         assert config.field is not None
         self.config, self.dataset, self.options = config, dataset, config.field
         self.poses = None
@@ -72,12 +72,14 @@ class FieldTrainer:
             geometry=options.geometry,
         )  # fmt: skip
         moments = options.moments if dataset.duration > 0 else 1
+        bounds = dataset.bounds.float().clone()
         occupied = np.ones((moments, *(options.cells,) * 3), np.uint8)
         if not resuming:
-            occupied = seen_by_masks(dataset, dataset.bounds, moments, options.cells)
+            bounds = box_of_masks(dataset) if options.tight else bounds
+            occupied = seen_by_masks(dataset, bounds, moments, options.cells)
         background = dataset.background or (0.0, 0.0, 0.0)
         self.scene = FieldScene(
-            field, dataset.bounds.float(), occupied, dataset.duration, background, options.along
+            field, bounds, occupied, dataset.duration, background, options.along
         )
         self.occupancy = Occupancy(self.scene, seed=config.seed)
         self.pool = PixelPool(dataset.train, seed=config.seed)
