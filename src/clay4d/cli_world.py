@@ -40,6 +40,7 @@ def generate(
     weights: Path | None = None,
     allow_unknown: bool = False,
     temperature: float = 0.5,
+    explain: bool = False,
 ) -> None:
     """Generate a dynamic scene from a prompt, and from posed frames if there are any.
 
@@ -52,6 +53,7 @@ def generate(
         weights: a model file or a run of train-world; the released weights by default.
         allow_unknown: leave out words that training never saw.
         temperature: 0 for the likeliest future, 1 for a fair draw; most prompts come true at 0.5.
+        explain: leave OUT/explain.html too: what the model believes after each thought.
     """
     from clay4d.cli import _announce_kernels
     from clay4d.world_model.generate import generate as make
@@ -59,10 +61,11 @@ def generate(
     _announce_kernels(20)
     made = make(
         prompt, out, context=context, thoughts=thoughts, seed=seed, weights=weights,
-        allow_unknown=allow_unknown, temperature=temperature,
+        allow_unknown=allow_unknown, temperature=temperature, explain=explain,
     )  # fmt: skip
     count = int(made.slots.present.sum())
-    print(f"{out}: {count} objects, {len(made.cameras)} pictures. Look at {out / 'sheet.png'}.")
+    page = out / ("explain.html" if explain else "sheet.png")
+    print(f"{out}: {count} objects, {len(made.cameras)} pictures. Look at {page}.")
 
 
 def train_world_command(args: list[str]) -> None:
