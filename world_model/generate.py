@@ -97,7 +97,7 @@ def generate(
     )
     given = None if context is None else read_context(context, model)
     names = things_of(said, model.config.encoder.objects)
-    watcher = Watcher(model, names, count=thoughts) if explain else None
+    watcher = Watcher(model, names, count=thoughts, seed=seed) if explain else None
     slots, thinking = model.imagine(
         [said], context=None if given is None else given.slots, frames=FRAMES, thoughts=thoughts,
         seed=seed, temperature=temperature, watch=watcher,

@@ -47,6 +47,15 @@ class Thinking:
     """Seconds at which the segment after each stretch of thinking starts."""
 
 
+def thinking_seed(seed: int, stretch: int) -> int:
+    """The seed of a stretch of thinking, for reasoners that draw their first state.
+
+    >>> thinking_seed(2, 1)
+    2019
+    """
+    return 1009 * seed + stretch
+
+
 class WorldModel(nn.Module):
     """Encoder, dynamics and decoder with what they were trained on."""
 
@@ -141,7 +150,7 @@ class WorldModel(nn.Module):
                 watch(mind, start, again)
                 draws.set_state(state)
             had, mind = self.dynamics.reasoner.think(
-                mind, thoughts, disturbance=disturbance, seed=1009 * seed + len(minds)
+                mind, thoughts, disturbance=disturbance, seed=thinking_seed(seed, len(minds))
             )
             minds.append(had)
             starts.append(start)
