@@ -147,7 +147,10 @@ def make_cameras(count: int, *, shift: float = 0.0) -> Cameras:
 def _write_data(truth: Simulated, folder: Path) -> Cameras:
     """Write the pictures; gives the test cameras."""
     places = make_cameras(CAMERAS)
-    moment, place = torch.arange(TIMES * CAMERAS) // CAMERAS, torch.arange(TIMES * CAMERAS) % CAMERAS
+    moment, place = (
+        torch.arange(TIMES * CAMERAS) // CAMERAS,
+        torch.arange(TIMES * CAMERAS) % CAMERAS,
+    )
     taken = (moment + place) % EVERY == 0
     times, chosen = _moments(TIMES)[moment[taken]], places[place[taken]]
     train_views = dataclasses.replace(chosen, times=times)
