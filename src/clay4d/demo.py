@@ -48,7 +48,7 @@ PICTURES = CAMERAS * TIMES // EVERY
 FRAMES, FPS = 93, 24
 LENGTH = 2.0
 """Seconds from the first frame of the simulation to the last."""
-TEST_SHIFT = 0.58
+TEST_CAMERAS, TEST_SHIFT = 23, 0.58
 """Keeps every test camera at least 0.4 m from every training camera."""
 BOUNDS = torch.tensor([[-1.5, -1.5, -0.2], [1.5, 1.5, 1.4]])
 LEAD = (
@@ -155,7 +155,7 @@ def _write_data(truth: Simulated, folder: Path) -> Cameras:
     times, chosen = _moments(TIMES)[moment[taken]], places[place[taken]]
     train_views = dataclasses.replace(chosen, times=times)
     # Between the training views in place, and between their moments in time.
-    test = make_cameras(TIMES - 1, shift=TEST_SHIFT)
+    test = make_cameras(TEST_CAMERAS, shift=TEST_SHIFT)[torch.arange(TIMES - 1) % TEST_CAMERAS]
     moments = _moments(TIMES)
     test = dataclasses.replace(test, times=_on_frames((moments[1:] + moments[:-1]) / 2))
     splits = {
