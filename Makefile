@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := $(filter-out tests benchmarks build,$(patsubst %/__init__.py,%,$(wildcard */__init__.py)))
 
-.PHONY: demo test lint types links bench format docs nerfstudio
+.PHONY: demo test lint types links blender nerfstudio report bench format docs
 
 # A small moving scene: made, trained on and shown in about three minutes; nothing is downloaded.
 demo: runs/demo/index.html
@@ -42,6 +42,17 @@ docs: .venv/ready links
 	done
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
 	@echo "See build/docs/index.html"
+
+# Blender's Cycles for clay4d simulate --renderer blender, in an environment of its own: it pins another NumPy. 0.9 GB.
+blender: .venv/blender/ready
+.venv/blender/ready: | .venv/ready
+	$(PYTHON) -m venv .venv/blender
+	.venv/blender/bin/pip install -q bpy==5.0.1
+	touch $@
+
+# README's table and picture of the benchmark, from the results that are kept in docs/results.
+report: .venv/ready
+	$(BIN)/python benchmarks/report.py
 
 # Speed of the rasteriser, the loss and Adam, each against a rival timed in turn with it.
 bench: .venv/ready

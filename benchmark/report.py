@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from clay4d.benchmark.report_films import STYLE as FILM_STYLE
+from clay4d.benchmark.report_films import films, policy
 from clay4d.benchmark.results import Hypothesis, Results, load_results
 from clay4d.benchmark.run import AT, ERROR, errors_of
 from clay4d.benchmark.statistics import Interval, bootstrap
@@ -24,7 +26,7 @@ table{border-collapse:collapse;margin:1rem 0;display:block;overflow-x:auto}
 th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th:first-child,td:first-child,td.words{text-align:left;white-space:normal}
 td.best{background:var(--best);font-weight:600}small,.soft{color:var(--soft)}svg text{fill:var(--ink);font:12px system-ui,sans-serif}
-svg .axis{stroke:var(--line)}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
+svg .axis{stroke:var(--line)}details{margin-top:2rem}summary{cursor:pointer;font-weight:600}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
 """
 
 
@@ -39,14 +41,15 @@ def write_report(results: str | Path | Results, out: str | Path) -> None:
     parts = [
         f"<h1>clay4d benchmark: {escape(found.suite)}</h1>",
         f"<p>{escape(summary(found))}</p>",
-        "<h2>Errors</h2>", *_tables(found), "<h2>Over time</h2>", _curves(found),
-        "<h2>What was claimed before the run</h2>", _claims(found), _failures(found), _protocol(found),
+        "<h2>Errors</h2>", *_tables(found)[:1], _curves(found),
+        "<h2>What was claimed before the run</h2>", _claims(found),
+        films(found.shown, Path(out).parent), *_more(found), _failures(found), _protocol(found),
     ]  # fmt: skip
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>clay4d benchmark: {escape(found.suite)}</title><style>{STYLE}</style></head><body>"
+        f'<meta http-equiv="Content-Security-Policy" content="{policy()}">'
+        f"<title>clay4d benchmark: {escape(found.suite)}</title><style>{STYLE}{FILM_STYLE}</style></head><body>"
         + "\n".join(parts)
         + "</body></html>\n"
     )
@@ -82,8 +85,15 @@ def _said_of_all(results: Results, metric: str) -> tuple[str, str]:
     if not known or not shared:
         return "", known[0][1] if known else next(iter(_systems(results)), "")
     unit = results.metric(metric).unit
-    said = [f"Over all scenes {known[0][1]} is off least, by {known[0][0]:.3f} {unit} at the mean"]
-    said += [f"{name} by {mean:.3f} {unit}" for mean, name in known[1:]]
+    best = "scores most," if results.metric(metric).better == "higher" else "is off least, by"
+    said = [
+        f"Over all scenes {known[0][1]} {best} {known[0][0]:.3f} {unit} at the mean".replace(
+            "  ", " "
+        )
+    ]
+    said += [f"{name} by {mean:.3f} {unit}".rstrip() for mean, name in known[1:]]
+    if best.startswith("scores"):
+        said[1:] = [one.replace(" by ", " ", 1) for one in said[1:]]
     return ", ".join(said) + ".", known[0][1]
 
 
@@ -120,6 +130,13 @@ def _tables(results: Results) -> list[str]:
     return [_table(results, m.name) for m in found if _tasks(results, m.name)]
 
 
+def _more(results: Results) -> list[str]:
+    """All tables but the first, folded away."""
+    rest = _tables(results)[1:]
+    head = f"<details><summary>{len(rest)} more measures</summary>"
+    return [head, *rest, "</details>"] if rest else []
+
+
 def _table(results: Results, metric: str) -> str:
     tasks = _tasks(results, metric)
     if len(tasks) > 1 and metric != "film_error":
@@ -154,14 +171,15 @@ def _table(results: Results, metric: str) -> str:
     )
     label = escape(results.metric(metric).said())
     return (
+        f"<h3>{label[:1].upper()}{label[1:]}</h3>"
         f"<table><tr><th>system</th>{head}</tr>{''.join(rows)}</table>"
-        f'<p class="soft">{label}; below each mean its 95 % bootstrap interval over scenes. '
+        '<p class="soft">Below each mean its 95 % bootstrap interval over scenes. '
         f"The {'most' if higher else 'least'} of each column is shaded.</p>"
     )
 
 
-def _curves(results: Results) -> str:
-    """Mean error at each horizon, a line for each system."""
+def over_time(results: Results) -> str:
+    """An SVG of the mean error at each horizon, a line for each system; empty if there are none."""
     lines: dict[str, list[tuple[float, float]]] = {}
     for system in _systems(results):
         at = defaultdict(list)
@@ -171,7 +189,7 @@ def _curves(results: Results) -> str:
         if at:
             lines[system] = [(h, float(np.mean(v))) for h, v in sorted(at.items())]
     if not lines:
-        return "<p>No numbers by moment.</p>"
+        return ""
     width, height, left, bottom = 640, 300, 50, 40
     most_x = max(x for line in lines.values() for x, _ in line)
     most_y = 1.05 * max(y for line in lines.values() for _, y in line)
@@ -194,7 +212,7 @@ def _curves(results: Results) -> str:
         x, y = at_(h, 0)
         drawn.append(f'<text x="{x:.1f}" y="{y + 18:.1f}" text-anchor="middle">{h:g}</text>')
     drawn.append(
-        f'<text x="{left}" y="{height - 4}">seconds after the last frame that was seen</text>'
+        f'<text x="{left}" y="{height - 4}">metres, by seconds after the last frame that was seen</text>'
     )
     ends = sorted((line[-1][1], name) for name, line in lines.items())
     places = _apart([at_(0, y)[1] for y, _ in ends])
@@ -211,6 +229,11 @@ def _curves(results: Results) -> str:
             f'<text x="{x + 8:.1f}" y="{place:.1f}">{escape(name)}</text>'
         )
     return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="error in metres over time" width="100%">{"".join(drawn)}</svg>'  # fmt: skip
+
+
+def _curves(results: Results) -> str:
+    drawn = over_time(results)
+    return f"<h2>Over time</h2>{drawn}" if drawn else ""
 
 
 def _step(most: float) -> float:

@@ -14,13 +14,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import yaml
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from clay4d.benchmark.cases import Case, Place, Source, Unscored, WorldCases
+from clay4d.benchmark.comparisons import FIRST, RULE, chosen, write_comparisons
 from clay4d.benchmark.hidden import FittedTerms, TrueEngine
+from clay4d.benchmark.observation import Prediction
 from clay4d.benchmark.real import RealCases
-from clay4d.benchmark.results import Hypothesis, Measurement, Results, save_results
+from clay4d.benchmark.results import Hypothesis, Measurement, Results, Shown, save_results
 from clay4d.benchmark.statistics import paired
 from clay4d.benchmark.suites import AT, COUNTS, ERROR, METRICS, SUITES, Claim, SuiteConfig
 from clay4d.benchmark.systems import (
@@ -110,6 +113,8 @@ def run_suite(
                 tick(name)
             worker.stop()
     results = _results(config, digest, text, rows, places, source, command)
+    if isinstance(source, WorldCases):
+        results = replace(results, shown=_shown(results, config, source, rows, out))
     save_results(out / "results.json", results)
     return results
 
@@ -179,7 +184,10 @@ def _measured(worker: Worker, case: Case, config: SuiteConfig, *, truth: bool) -
     except Unscored as error:
         return row | {"reason": str(error)}
     at = {m: {f"{h:g}": v for h, v in by.items()} for m, by in found.at.items()}
-    return row | {"values": dict(found.values), "at": at}
+    row |= {"values": dict(found.values), "at": at}
+    if isinstance(answer.prediction, Prediction):
+        row["path"] = np.round(answer.prediction.positions, 3).tolist()
+    return row
 
 
 def _results(
@@ -224,6 +232,31 @@ def _results(
         tuple(METRICS[m] for m in config.metrics), source.protocols, tuple(order),
         tuple(_judged(claim, order, config) for claim in config.claims),
     )  # fmt: skip
+
+
+def _shown(
+    results: Results, config: SuiteConfig, source: WorldCases, rows: dict[str, Any], out: Path
+) -> tuple[Shown, ...]:
+    """Films of a few scenes; the last system is compared with the best of the others."""
+    metric = config.metrics[0]
+    errors = {s: errors_of(results.measurements, s, "all", metric=metric) for s in config.systems}
+    known = [s for s in config.systems if errors[s]]
+    if len(known) < 2:
+        return ()
+    ours = known[-1]
+    rival = min(known[:-1], key=lambda s: (float(np.mean(list(errors[s].values()))), s))
+    scenes = chosen(errors[ours], errors[rival])
+    places = {p.scene: p for p in source.places()}
+    worlds = {s: source.world(places[s]) for s, _ in scenes}
+    paths = {
+        (system, scene): np.array(rows[f"{system} {scene}"]["path"])
+        for system in known for scene, _ in scenes if "path" in rows.get(f"{system} {scene}", {})
+    }  # fmt: skip
+    titles = {s: f"{worlds[s].prompt} ({s}, {places[s].task}; {why})" for s, why in scenes}
+    note = RULE.format(first=FIRST, learned=ours, rival=rival)
+    return write_comparisons(
+        out, worlds, paths, systems=known, seen=config.seen, titles=titles, note=note
+    )
 
 
 def errors_of(

@@ -25,12 +25,14 @@ an engine; models and generation use neither."""
 ENTRIES = {
     "cli",
     "cli_benchmark",
+    "cli_export",
     "cli_physics",
     "cli_plugins",
     "cli_view",
     "cli_world",
     "demo",
     "demo_page",
+    "demo_scene",
     "__init__",
     "__main__",
 }

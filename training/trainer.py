@@ -22,7 +22,7 @@ from clay4d.scenes.splat_scene import SplatScene
 from clay4d.training import config as options
 from clay4d.training.adam import any_nonfinite
 from clay4d.training.config import DefaultDensity, McmcDensity, TrainConfig
-from clay4d.training.density import CappedDefault, Mcmc, refinements
+from clay4d.training.density import CappedDefault, Mcmc, contributions, refinements, trim
 from clay4d.training.exposure import Exposure
 from clay4d.training.frames import Frames, generator
 from clay4d.training.losses import photometric_loss
@@ -50,6 +50,16 @@ class Report:
     def psnr(self) -> float:
         """Of the picture just trained on, dB."""
         return -10 * math.log10(max(self.mse, 1e-12))
+
+    @property
+    def state(self) -> str:
+        """In words, for the progress bar."""
+        return f"{self.gaussians} Gaussians"
+
+    @property
+    def counted(self) -> dict[str, float]:
+        """For the curves."""
+        return {"gaussians": self.gaussians}
 
 
 @dataclass(frozen=True)
@@ -237,6 +247,10 @@ class Trainer:
             self.strategy.step_post_backward(
                 self.scene.raw, self.optimisers.rows, self.strategy_state, step, meta
             )
+            if step == last and density.trim > 0:
+                worth = contributions(self.scene, self.dataset.train)
+                trim(self.scene.raw, self.optimisers.rows, worth, density.trim)
+                self.reset_density_state()
         elif step < last:
             assert isinstance(self.strategy, Mcmc)
             draws = generator(self.config.seed, 2, step)

@@ -81,11 +81,11 @@ class Watcher:
         self.model, self.names, self.count = model, names, count
         self.stretches: list[Stretch] = []
 
-    def __call__(self, mind: Mind, start: float, believe: Believe) -> None:
+    def __call__(self, mind: Mind, start: float, believe: Believe, seed: int) -> None:
         """Have the thoughts, one more each time, and note what the model believes then."""
         beliefs: list[Belief] = []
         for k in range(self.count + 1):
-            _, after = self.model.dynamics.reasoner.think(mind, k)
+            _, after = self.model.dynamics.reasoner.think(mind, k, seed=seed)
             before = beliefs[-1].slots if beliefs else None
             beliefs.append(self._belief(k, after, believe(after), start, before))
         self.stretches.append(Stretch(start, tuple(beliefs)))

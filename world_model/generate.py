@@ -28,7 +28,7 @@ from clay4d.world_model.judge import touch_script
 from clay4d.world_model.model import Thinking, WorldModel
 from clay4d.world_model.model.world_model import FPS
 from clay4d.world_model.prompts import check_prompt
-from clay4d.world_model.reasoners import MOST_THOUGHTS
+from clay4d.world_model.reasoners import MOST_THOUGHTS, Depth, Exit
 from clay4d.world_model.script import things_of
 from clay4d.world_model.slots import Slots
 
@@ -61,6 +61,7 @@ def generate(
     allow_unknown: bool = False,
     temperature: float = TEMPERATURE,
     explain: bool = False,
+    exit_below: float = 0.0,
 ) -> Generated:
     """Generate a dynamic scene of 24 frames, two seconds, and leave it in a folder if one is given.
 
@@ -72,6 +73,8 @@ def generate(
         weights: a model file or a run of `train_world`; the released ones by default.
         allow_unknown: leave out words that training never saw.
         explain: leave OUT/explain.html too: what the model believes after each thought.
+        exit_below: of weights of kind depth: stop at the thought that changes the state by less than this
+            share of its length, 0 for never.
 
     Raises:
         ValueError: a prompt or a context that cannot be read, thoughts outside 0 to 16, a folder that
@@ -87,6 +90,8 @@ def generate(
         raise ValueError("explain got no folder; expected one for its page. Give out.")
     torch.set_num_threads(1)  # torch's sums depend on its threads
     model = load_weights(weights)
+    if exit_below:
+        _stop_early(model, exit_below)
     said = check_prompt(
         prompt, model.vocabulary, allow_unknown=allow_unknown, empty=context is not None
     )
@@ -110,6 +115,21 @@ def generate(
                 decoder=model.decoder, camera=cameras, script=script,
             )  # fmt: skip
     return made
+
+
+def _stop_early(model: WorldModel, below: float) -> None:
+    """Let a model of recurrent depth stop where it holds still.
+
+    Raises:
+        ValueError: another kind of reasoner, or a negative bound.
+    """
+    reasoner = model.dynamics.reasoner
+    if not isinstance(reasoner, Depth):
+        raise ValueError(
+            f"exit-below got weights of reasoner {reasoner.kind}; expected depth. Leave it out, or choose "
+            "how many with --thoughts."
+        )
+    reasoner.exit = Exit("change", below)
 
 
 def load_weights(weights: str | Path | None = None) -> WorldModel:
