@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clay4d.world_model.model.world_model import FPS, Believe, Believed, WorldModel, thinking_seed
+from clay4d.world_model.model.world_model import FPS, Believe, Believed, WorldModel
 from clay4d.world_model.patcher import load_byte_model
 from clay4d.world_model.reasoners.thinker import Mind
 from clay4d.world_model.slots import Slots
@@ -74,20 +74,18 @@ def prompt_patches(model: WorldModel, prompt: str) -> tuple[Patch, ...]:
 class Watcher:
     """Asks the model after each thought; give it to `WorldModel.imagine` as `watch`.
 
-    Args of `__init__`: `names` of the things, in the order of their slots; `count` of thoughts; `seed` as the
-    model is given it, for kinds that draw their first state.
+    Args of `__init__`: `names` of the things, in the order of their slots; `count` of thoughts.
     """
 
-    def __init__(self, model: WorldModel, names: list[str], *, count: int, seed: int = 0) -> None:
-        self.model, self.names, self.count, self.seed = model, names, count, seed
+    def __init__(self, model: WorldModel, names: list[str], *, count: int) -> None:
+        self.model, self.names, self.count = model, names, count
         self.stretches: list[Stretch] = []
 
-    def __call__(self, mind: Mind, start: float, believe: Believe) -> None:
+    def __call__(self, mind: Mind, start: float, believe: Believe, seed: int) -> None:
         """Have the thoughts, one more each time, and note what the model believes then."""
         beliefs: list[Belief] = []
         for k in range(self.count + 1):
-            drawn = thinking_seed(self.seed, len(self.stretches))
-            _, after = self.model.dynamics.reasoner.think(mind, k, seed=drawn)
+            _, after = self.model.dynamics.reasoner.think(mind, k, seed=seed)
             before = beliefs[-1].slots if beliefs else None
             beliefs.append(self._belief(k, after, believe(after), start, before))
         self.stretches.append(Stretch(start, tuple(beliefs)))

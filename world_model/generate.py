@@ -60,8 +60,8 @@ def generate(
     weights: str | Path | None = None,
     allow_unknown: bool = False,
     temperature: float = TEMPERATURE,
-    exit_below: float = 0.0,
     explain: bool = False,
+    exit_below: float = 0.0,
 ) -> Generated:
     """Generate a dynamic scene of 24 frames, two seconds, and leave it in a folder if one is given.
 
@@ -72,9 +72,9 @@ def generate(
         seed: of the draw among the ways in which things can go. temperature: 0 for the likeliest.
         weights: a model file or a run of `train_world`; the released ones by default.
         allow_unknown: leave out words that training never saw.
+        explain: leave OUT/explain.html too: what the model believes after each thought.
         exit_below: of weights of kind depth: stop at the thought that changes the state by less than this
             share of its length, 0 for never.
-        explain: leave OUT/explain.html too: what the model believes after each thought.
 
     Raises:
         ValueError: a prompt or a context that cannot be read, thoughts outside 0 to 16, a folder that
@@ -97,7 +97,7 @@ def generate(
     )
     given = None if context is None else read_context(context, model)
     names = things_of(said, model.config.encoder.objects)
-    watcher = Watcher(model, names, count=thoughts, seed=seed) if explain else None
+    watcher = Watcher(model, names, count=thoughts) if explain else None
     slots, thinking = model.imagine(
         [said], context=None if given is None else given.slots, frames=FRAMES, thoughts=thoughts,
         seed=seed, temperature=temperature, watch=watcher,

@@ -40,8 +40,8 @@ def generate(
     weights: Path | None = None,
     allow_unknown: bool = False,
     temperature: float = 0.5,
-    exit_below: float = 0.0,
     explain: bool = False,
+    exit_below: float = 0.0,
 ) -> None:
     """Generate a dynamic scene from a prompt, and from posed frames if there are any.
 
@@ -54,9 +54,9 @@ def generate(
         weights: a model file or a run of train-world; the released weights by default.
         allow_unknown: leave out words that training never saw.
         temperature: 0 for the likeliest future, 1 for a fair draw; most prompts come true at 0.5.
+        explain: leave OUT/explain.html too: what the model believes after each thought.
         exit_below: of weights of kind depth: stop at the thought that changes the state by less than this
             share of its length, 0 for never.
-        explain: leave OUT/explain.html too: what the model believes after each thought.
     """
     from clay4d.cli import _announce_kernels
     from clay4d.world_model.generate import generate as make
@@ -64,7 +64,8 @@ def generate(
     _announce_kernels(20)
     made = make(
         prompt, out, context=context, thoughts=thoughts, seed=seed, weights=weights,
-        allow_unknown=allow_unknown, temperature=temperature, exit_below=exit_below, explain=explain,
+        allow_unknown=allow_unknown, temperature=temperature, explain=explain,
+        exit_below=exit_below,
     )  # fmt: skip
     count = int(made.slots.present.sum())
     page = out / ("explain.html" if explain else "sheet.png")

@@ -34,8 +34,9 @@ FPS = 12.0
 Believed = tuple[Slots, Tensor | None]
 """The next half second as a mind would have it, and the logarithm of that future's chance, [N]."""
 Believe = Callable[[Mind], Believed]
-Watch = Callable[[Mind, float, Believe], None]
-"""Called with the mind before it thinks, the second from which on it foretells, and its beliefs."""
+Watch = Callable[[Mind, float, Believe, int], None]
+"""Called with the mind before it thinks, the second from which on it foretells, its beliefs, and the seed
+of this stretch's thoughts."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,6 @@ class Thinking:
     thoughts: tuple[Thoughts, ...]
     starts: tuple[float, ...]
     """Seconds at which the segment after each stretch of thinking starts."""
-
-
-def thinking_seed(seed: int, stretch: int) -> int:
-    """The seed of a stretch of thinking, for reasoners that draw their first state.
-
-    >>> thinking_seed(2, 1)
-    2019
-    """
-    return 1009 * seed + stretch
 
 
 class WorldModel(nn.Module):
@@ -147,10 +139,10 @@ class WorldModel(nn.Module):
                     draws.set_state(state)
                     return believe(other)
 
-                watch(mind, start, again)
+                watch(mind, start, again, 1009 * seed + len(minds))
                 draws.set_state(state)
             had, mind = self.dynamics.reasoner.think(
-                mind, thoughts, disturbance=disturbance, seed=thinking_seed(seed, len(minds))
+                mind, thoughts, disturbance=disturbance, seed=1009 * seed + len(minds)
             )
             minds.append(had)
             starts.append(start)
