@@ -41,6 +41,7 @@ def generate(
     allow_unknown: bool = False,
     temperature: float = 0.5,
     exit_below: float = 0.0,
+    explain: bool = False,
 ) -> None:
     """Generate a dynamic scene from a prompt, and from posed frames if there are any.
 
@@ -55,6 +56,7 @@ def generate(
         temperature: 0 for the likeliest future, 1 for a fair draw; most prompts come true at 0.5.
         exit_below: of weights of kind depth: stop at the thought that changes the state by less than this
             share of its length, 0 for never.
+        explain: leave OUT/explain.html too: what the model believes after each thought.
     """
     from clay4d.cli import _announce_kernels
     from clay4d.world_model.generate import generate as make
@@ -62,10 +64,11 @@ def generate(
     _announce_kernels(20)
     made = make(
         prompt, out, context=context, thoughts=thoughts, seed=seed, weights=weights,
-        allow_unknown=allow_unknown, temperature=temperature, exit_below=exit_below,
+        allow_unknown=allow_unknown, temperature=temperature, exit_below=exit_below, explain=explain,
     )  # fmt: skip
     count = int(made.slots.present.sum())
-    print(f"{out}: {count} objects, {len(made.cameras)} pictures. Look at {out / 'sheet.png'}.")
+    page = out / ("explain.html" if explain else "sheet.png")
+    print(f"{out}: {count} objects, {len(made.cameras)} pictures. Look at {page}.")
 
 
 def train_world_command(args: list[str]) -> None:
