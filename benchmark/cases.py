@@ -109,6 +109,10 @@ class WorldCases:
                 found.append(Place(f"{split}/{words['name']}", task, split, k))
         return found
 
+    def world(self, place: Place) -> World:
+        """One world as it was made, truth and all: for pictures of results, never for a system."""
+        return self._worlds[place.split].read(place.index)
+
     def _task(self, words: dict[str, Any]) -> str:
         if self._config.by == "force":
             return str(words["hidden"]["kind"])

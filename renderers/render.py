@@ -10,7 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from clay4d.renderers.rasterization import rasterization
+from clay4d.renderers.volume import draw_field
 from clay4d.scenes import Cameras, Gaussians, Scene
+from clay4d.scenes.fields import AnyScene, FieldScene
 
 NEAR = 0.01
 """Depth from which Gaussians are drawn where a scene does not say, metres."""
@@ -47,7 +49,7 @@ def raster_options(scene: object) -> dict[str, Any]:
 
 @torch.no_grad()
 def render(
-    scene: Scene | Gaussians,
+    scene: AnyScene | Gaussians,
     cameras: Cameras,
     *,
     depth: bool = True,
@@ -57,10 +59,10 @@ def render(
     """Draw a scene from each camera at that camera's time, without gradients.
 
     Args:
-        scene: anything with `.at(time)`, or Gaussians, which stand still.
+        scene: anything with `.at(time)`, Gaussians, which stand still, or a radiance field.
         cameras: C cameras; those at equal times are drawn together.
         depth: whether to draw expected depth too.
-        backend: as in `rasterization`.
+        backend: as in `rasterization`; fields are always drawn on the CPU.
         background: colour behind everything; the scene's own by default, black for Gaussians.
 
     Raises:
@@ -75,6 +77,9 @@ def render(
     (torch.Size([1, 6, 8, 3]), 2.0)
     """
     shade = _background(scene, background)
+    if isinstance(scene, FieldScene):
+        pictures, alpha, z = draw_field(scene, cameras, background=shade, near=NEAR)
+        return Rendering(pictures, alpha, z if depth else None)
     options = raster_options(scene)
     count, size = len(cameras), (cameras.height, cameras.width)
     images = torch.empty(count, *size, 3)
@@ -92,7 +97,7 @@ def render(
 
 
 def _background(
-    scene: Scene | Gaussians, given: tuple[float, float, float] | None
+    scene: AnyScene | Gaussians, given: tuple[float, float, float] | None
 ) -> Float[Tensor, " 3"]:
     if not isinstance(scene, Gaussians | Scene):
         raise TypeError(

@@ -12,6 +12,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from clay4d.files import written_whole
+from clay4d.scenes.fields.scene import FieldScene
+from clay4d.scenes.fields.store import FORMAT as FIELD_FORMAT
+from clay4d.scenes.fields.store import field_from, field_header, field_tensors
 from clay4d.scenes.motion import (
     ControlNodes,
     Deformation,
@@ -149,13 +152,17 @@ def scene_from(tensors: dict[str, Tensor], header: dict[str, Any]) -> SplatScene
     )  # fmt: skip
 
 
-def save_scene(path: str | Path, scene: SplatScene) -> None:
+def save_scene(path: str | Path, scene: SplatScene | FieldScene) -> None:
     """Write a scene to one file, whole or not at all."""
+    if isinstance(scene, FieldScene):
+        header = {"format": FIELD_FORMAT, **field_header(scene)}
+        write_tensors(Path(path), field_tensors(scene), header)
+        return
     header = {"format": FORMAT, **scene_header(scene)}
     write_tensors(Path(path), scene_tensors(scene), header)
 
 
-def load_scene(path: str | Path) -> SplatScene | SplatSequence:
+def load_scene(path: str | Path) -> SplatScene | SplatSequence | FieldScene:
     """Read a scene that `save_scene` wrote, or a file of one of `exchange.READERS`, by its suffix.
 
     A folder of numbered .ply files is a scene too, one that moves.
@@ -176,6 +183,8 @@ def load_scene(path: str | Path) -> SplatScene | SplatSequence:
         loaded: SplatScene = read(path)
         return loaded
     tensors, header = read_tensors(Path(path))
+    if header.get("format") == FIELD_FORMAT:
+        return field_from(tensors, header)
     if header.get("format") != FORMAT:
         raise ValueError(f"{path} got format {header.get('format')!r}; expected {FORMAT!r}.")
     return scene_from(tensors, header)

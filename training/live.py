@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from clay4d.renderers.viewer import Viewer
 from clay4d.renderers.viewer.turns import Turns
+from clay4d.training.fields import FieldTrainer
 from clay4d.training.trainer import Trainer
 
 EVERY = 2.0
@@ -16,7 +17,7 @@ EVERY = 2.0
 
 
 @contextmanager
-def live_view(trainer: Trainer, port: int | None) -> Iterator[Callable[[], None]]:
+def live_view(trainer: Trainer | FieldTrainer, port: int | None) -> Iterator[Callable[[], None]]:
     """Show the trainer's scene at a port; gives what to call after each step.
 
     Pages are drawn between steps and only read, so the run's bits are those of a run without a viewer;

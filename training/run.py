@@ -21,12 +21,15 @@ from clay4d.config import from_dict, load_config, save_config
 from clay4d.renderers.render import render
 from clay4d.scenes import Dataset
 from clay4d.scenes.exchange.sequence import SplatSequence, is_sequence
+from clay4d.scenes.fields import AnyScene, FieldScene
 from clay4d.scenes.loaders import load_dataset
 from clay4d.scenes.splat_scene import SplatScene
 from clay4d.scenes.store import load_scene, save_scene
 from clay4d.training.checkpoints import load_checkpoint, save_checkpoint
 from clay4d.training.checks import check_config
 from clay4d.training.config import TrainConfig
+from clay4d.training.fields import FieldReport, FieldTrainer
+from clay4d.training.fields.checkpoints import load_field_checkpoint, save_field_checkpoint
 from clay4d.training.live import live_view
 from clay4d.training.memory import keep_freed_memory
 from clay4d.training.plan import plan_steps
@@ -37,6 +40,9 @@ from clay4d.training.warm import ensure_kernels
 
 CHECKPOINT = "checkpoint.safetensors"
 SCENE = "scene.safetensors"
+
+AnyTrainer = Trainer | FieldTrainer
+AnyReport = Report | FieldReport
 
 
 def train(
@@ -49,7 +55,7 @@ def train(
     seed: int | None = None,
     resume: bool = False,
     view: int | None = None,
-) -> SplatScene:
+) -> SplatScene | FieldScene:
     """Train a scene on a data set and leave it, and all that belongs to it, in a folder.
 
     Args:
@@ -99,9 +105,11 @@ def train(
     with _nothing_left_of_a_failure(out):
         if not resume:
             save_config(out / "config.yaml", config, data=str(data))
-        trainer, spent = Trainer(config, dataset, resuming=resuming), 0.0
+        kind = Trainer if config.field is None else FieldTrainer
+        trainer: AnyTrainer = kind(config, dataset, resuming=resuming)
+        spent = 0.0
         if resuming:
-            spent = load_checkpoint(out / CHECKPOINT, trainer)
+            spent = _restore(out / CHECKPOINT, trainer)
         with live_view(trainer, view) as after_step:
             _loop(trainer, out, began - spent, after_step)
         save_scene(out / SCENE, trainer.scene)
@@ -125,7 +133,7 @@ def _nothing_left_of_a_failure(out: Path) -> Iterator[None]:
 
 def load_run(
     run: str | Path,
-) -> tuple[SplatScene | SplatSequence, TrainConfig, Path | None]:
+) -> tuple[SplatScene | SplatSequence | FieldScene, TrainConfig, Path | None]:
     """A run's scene, its config and the data it was trained on.
 
     A run of `generate` was not trained: its config is the default one, its data its own pictures; so is
@@ -161,7 +169,7 @@ def data_folder(given: str | Path | None, trained_on: Path | None) -> Path:
     return folder
 
 
-def _loop(trainer: Trainer, out: Path, began: float, after_step: Callable[[], None]) -> None:
+def _loop(trainer: AnyTrainer, out: Path, began: float, after_step: Callable[[], None]) -> None:
     from torch.utils.tensorboard import SummaryWriter  # drawing and measuring start without it
 
     config = trainer.config
@@ -178,12 +186,12 @@ def _loop(trainer: Trainer, out: Path, began: float, after_step: Callable[[], No
             report = trainer.step()
             after_step()
             recent = [*recent[-99:], report.psnr]
-            state = f"{np.mean(recent):.2f} dB, {report.gaussians} Gaussians"
+            state = f"{np.mean(recent):.2f} dB, {report.state}"
             progress.update(task, completed=report.step, state=state)
             if report.step % 100 == 0:
                 _log(writer, report, float(np.mean(recent)))
             if report.step % config.checkpoint_every == 0 or report.step == config.steps:
-                save_checkpoint(out / CHECKPOINT, trainer, seconds=time.monotonic() - began)
+                _save(out / CHECKPOINT, trainer, seconds=time.monotonic() - began)
                 if trainer.poses is not None:
                     save_poses(out, trainer.poses, trainer.dataset.train)
                 if not watched:  # a log has no use for a bar that moves
@@ -192,7 +200,20 @@ def _loop(trainer: Trainer, out: Path, began: float, after_step: Callable[[], No
     writer.close()
 
 
-def _line(config: TrainConfig, report: Report, state: str, seconds: float) -> str:
+def _save(path: Path, trainer: AnyTrainer, *, seconds: float) -> None:
+    if isinstance(trainer, FieldTrainer):
+        save_field_checkpoint(path, trainer, seconds=seconds)
+    else:
+        save_checkpoint(path, trainer, seconds=seconds)
+
+
+def _restore(path: Path, trainer: AnyTrainer) -> float:
+    if isinstance(trainer, FieldTrainer):
+        return load_field_checkpoint(path, trainer)
+    return load_checkpoint(path, trainer)
+
+
+def _line(config: TrainConfig, report: AnyReport, state: str, seconds: float) -> str:
     """Progress for a log file."""
     left = seconds / report.step * (config.steps - report.step) / 60
     return (
@@ -200,13 +221,14 @@ def _line(config: TrainConfig, report: Report, state: str, seconds: float) -> st
     )
 
 
-def _log(writer: Any, report: Report, psnr: float) -> None:
+def _log(writer: Any, report: AnyReport, psnr: float) -> None:
     writer.add_scalar("loss", report.loss, report.step)
     writer.add_scalar("train/psnr", psnr, report.step)
-    writer.add_scalar("gaussians", report.gaussians, report.step)
+    for name, value in report.counted.items():
+        writer.add_scalar(name, value, report.step)
 
 
-def _preview(scene: SplatScene, dataset: Dataset, folder: Path, step: int) -> None:
+def _preview(scene: AnyScene, dataset: Dataset, folder: Path, step: int) -> None:
     """One training picture beside what the scene makes of it."""
     folder.mkdir(parents=True, exist_ok=True)
     index = (len(dataset.train) // 2) % len(dataset.train)

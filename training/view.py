@@ -6,13 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from clay4d.renderers.viewer import Viewer
-from clay4d.scenes import Scene
+from clay4d.scenes import Views
+from clay4d.scenes.fields import AnyScene
 from clay4d.scenes.loaders import load_dataset
 from clay4d.training.run import load_run
 
 
 def view(
-    what: str | Path | Scene,
+    what: str | Path | AnyScene,
     *,
     data: str | Path | None = None,
     host: str = "127.0.0.1",
@@ -45,14 +46,16 @@ def view(
     """
     if not 0 <= port < 65536:
         raise ValueError(f"port got {port}; expected 0 to 65535.")
-    views, scene = None, what
+    views: Views | None = None
+    scene: AnyScene
     if isinstance(what, str | Path):
         scene, _, trained_on = load_run(what)
         if data is None and trained_on is not None and trained_on.exists():
             # A simulation without a rig has no posed pictures, and is shown without.
             with suppress(ValueError, FileNotFoundError):
                 views = load_dataset(trained_on).train
-    assert not isinstance(scene, str | Path)
+    else:
+        scene = what
     if data is not None:
         views = load_dataset(data).train
     return Viewer(scene, views=views, host=host, port=port, backend=backend)

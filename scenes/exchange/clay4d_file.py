@@ -25,6 +25,7 @@ from clay4d.scenes.exchange.codings import (
     coded_size,
     decoded,
 )
+from clay4d.scenes.exchange.parts import check_times
 from clay4d.scenes.splat_scene import SplatScene
 
 FORMAT = "clay4d-1"
@@ -56,7 +57,7 @@ def write_clay4d(
 
     Args:
         scene: Gaussians with a motion model.
-        times: ignored: all moments are in the file.
+        times: checked, not used: all moments are in the file.
 
     Raises:
         ValueError: a scene without a motion model to keep.
@@ -73,6 +74,7 @@ def write_clay4d(
     """
     from clay4d.scenes.store import scene_header, write_tensors
 
+    check_times(scene, times)  # refuses radiance fields
     if not isinstance(scene, SplatScene):
         raise ValueError(f"scene got {type(scene).__name__}; expected a trained or loaded scene.")
     coded, codings = encoded(scene)

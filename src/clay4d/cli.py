@@ -18,6 +18,7 @@ import tyro
 from clay4d.cli_benchmark import benchmark
 from clay4d.cli_export import export
 from clay4d.cli_physics import identify, simulate, tools
+from clay4d.cli_plugins import ns_eval, ns_export, ns_train, ns_viewer, run_nerfstudio
 from clay4d.cli_view import view
 from clay4d.cli_world import generate, train_world, train_world_command
 from clay4d.config import load_config, preset_folder, presets
@@ -204,6 +205,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "identify": identify,
     "tools": tools,
     "benchmark": benchmark,
+    "ns-train": ns_train,
+    "ns-eval": ns_eval,
+    "ns-export": ns_export,
+    "ns-viewer": ns_viewer,
 }
 
 
@@ -219,6 +224,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _train(args[1:])
         elif args[:1] == ["train-world"]:
             train_world_command(args[1:])
+        elif args and args[0].startswith("ns-") and args[0] in COMMANDS:
+            return run_nerfstudio(args[0].removeprefix("ns-"), args[1:])
         else:
             tyro.extras.subcommand_cli_from_dict(
                 COMMANDS,

@@ -23,6 +23,7 @@ from clay4d.renderers.paths import read_path
 from clay4d.renderers.viewer import Viewer
 from clay4d.renderers.viewer.look import Look, covariances, draw, seen
 from clay4d.scenes import Cameras, Gaussians
+from clay4d.scenes.fields import FieldScene, KPlanes, all_occupied
 
 
 class Moving:
@@ -202,3 +203,38 @@ def test_snapshot_and_record_come_as_files(viewer: Viewer, browser: Any, tmp_pat
     assert frames[0].shape == shown.shape and np.abs(frames[0].astype(int) - shown).mean() < 6
     page.close()
     viewer._editor.keys = []
+
+
+def field_scene() -> FieldScene:
+    torch.manual_seed(0)
+    field = KPlanes(resolution=8, time_resolution=3, levels=1)
+    box = torch.tensor([[-1.0] * 3, [1.0] * 3])
+    return FieldScene(field, box, all_occupied(2, 8), 1.0, (1.0, 1.0, 1.0), 32)
+
+
+def test_a_radiance_field_is_drawn_by_the_server() -> None:
+    made = Viewer(field_scene(), port=0)
+    try:
+        asked = f"{made.url}/frame.jpg?azimuth=0&elevation=0&zoom=1&time=0.5"
+        picture = np.asarray(Image.open(io.BytesIO(fetched(asked))))
+    finally:
+        made.close()
+    assert picture.shape == (200, 200, 3)
+    assert picture[0, 0].min() > 240
+    assert picture[100, 100].min() < 240
+
+
+def test_a_crop_of_a_field_leaves_nothing_outside() -> None:
+    scene = field_scene()
+    view = torch.eye(4)
+    view[2, 3] = 4.0
+    K = torch.tensor([[40.0, 0, 20], [0, 40, 20], [0, 0, 1]])
+    camera = Cameras(view[None], K[None], 40, 40, torch.zeros(1))
+    crop = ((0.0, -1.0, -1.0), (1.0, 1.0, 1.0))
+    whole = draw(scene, camera, Look("alpha"))
+    part = draw(scene, camera, Look("alpha", crop=crop))
+    assert whole[20, 14].min() > 20
+    assert part[20, 14].max() == 0
+    assert part[20, 26].min() > 20
+    depth = draw(scene, camera, Look("depth"))
+    assert depth.shape == (40, 40, 3)

@@ -16,6 +16,7 @@ from clay4d.world_model.model import WorldModel
 from clay4d.world_model.reasoners import Size
 from clay4d.world_model.training.config import (
     BeginningsConfig,
+    ConceptConfig,
     JudgeConfig,
     PerceptionConfig,
     ReasoningConfig,
@@ -59,6 +60,7 @@ def small_config() -> WorldModelConfig:
         segment=SegmentConfig(steps=4, batch=2),
         judge=JudgeConfig(steps=4, batch=2),
         beginnings=BeginningsConfig(steps=4, batch=3),
+        concepts=ConceptConfig(steps=4, batch=3),
         reasoning=ReasoningConfig(size=Size(16, 1, 2, 32), steps=6, batch=3, modes=2),
         checkpoint_every=3,
     )

@@ -12,6 +12,7 @@ import torch
 from clay4d.config import from_dict, preset_folder, presets, to_dict
 from clay4d.scenes.store import read_tensors, write_tensors
 from clay4d.world_model.model import WorldModel
+from clay4d.world_model.reasoners import REASONERS
 from clay4d.world_model.training.beginnings import BeginningsStage, take_over
 from clay4d.world_model.training.cache import cached_worlds
 from clay4d.world_model.training.config import (
@@ -47,7 +48,7 @@ def test_pictures_teach_encoder_and_decoder(small_model: WorldModel, small_world
     assert last < 0.7 * first
 
 
-@pytest.mark.parametrize("kind", ["none", "pause", "recycled", "discrete", "script"])
+@pytest.mark.parametrize("kind", REASONERS)
 def test_every_reasoner_learns_from_slots(
     kind: str, small_config: WorldModelConfig, small_worlds: Path, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from clay4d.world_model.model.birth import Announced, BirthHead, draw_state
+from clay4d.world_model.model.concepts import SegmentCoder
 from clay4d.world_model.model.heads import FutureHead, Futures
 from clay4d.world_model.model.text import Patcher, TextEncoder, whitespace_patches
 from clay4d.world_model.reasoners import EventSizes, Size, Thinker, build_reasoner
@@ -65,6 +66,11 @@ class Dynamics(nn.Module):
         width, k = size.reasoner.width, size.segment
         self.text = TextEncoder(width, patcher)
         self.reasoner: Thinker = build_reasoner(kind, size.reasoner, events)
+        self.coder: SegmentCoder | None = None
+        if self.reasoner.concept:
+            self.coder = SegmentCoder(
+                objects=size.objects, segment=k, numbers=self.reasoner.concept
+            )
         self.state = nn.Sequential(
             nn.Linear(size.looks + k * 11, width), nn.GELU(), nn.Linear(width, width)
         )

@@ -88,6 +88,12 @@ class Thoughts:
     """Of the last W thoughts, those that write events: one tensor for each field of an event."""
     begins: int = 0
     """Thoughts had before these."""
+    loss: Float[Tensor, ""] | None = None
+    """What the reasoner itself asks of training, such as a code near the state; a mean over thoughts."""
+    steps: Int[Tensor, " N"] | None = None
+    """Where thinking may end early: how many of these thoughts each world had before it held still."""
+    concepts: Float[Tensor, "N W C"] | None = None
+    """Where thoughts are concepts: those that they are, before any disturbance."""
 
     def __len__(self) -> int:
         return int(self.vectors.shape[1])
@@ -118,6 +124,8 @@ class Reasoner(Protocol, Generic[Memory]):
         disturbance: Disturbance | None = None,
         written: Int[Tensor, "N K F"] | None = None,
         latent: int | None = None,
+        seed: int = 0,
+        following: Float[Tensor, "N C"] | None = None,
     ) -> tuple[Thoughts, Memory]:
         """Have `count` thoughts.
 
@@ -126,6 +134,8 @@ class Reasoner(Protocol, Generic[Memory]):
             written: events that are written in the place of the reasoner's own choice (teacher).
             latent: how many of the thoughts are of the reasoner's own kind; the others are written
                 events, as in the stages of COCONUT's curriculum. All by default.
+            seed: of what a reasoner draws; most draw nothing.
+            following: the concept of the segment that follows, for those that predict it (teacher).
         """
         ...
 

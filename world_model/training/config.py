@@ -46,10 +46,22 @@ class BeginningsConfig:
 
 
 @dataclass(frozen=True)
+class ConceptConfig:
+    """Segments → concepts → segments: the frozen space that the concept reasoners think in."""
+
+    steps: int = 4000
+    batch: int = 128
+    lr: float = 2e-3
+
+
+@dataclass(frozen=True)
 class ReasoningConfig:
     """Prompt and early slots → thoughts → later slots, on cached slots."""
 
-    kind: Literal["none", "pause", "recycled", "discrete", "script"] = "recycled"
+    kind: Literal[
+        "none", "pause", "pause-single", "recycled", "discrete", "vq", "script", "gru", "ssm", "depth",
+        "concept", "concept-diffusion", "concept-quantised",
+    ] = "recycled"  # fmt: skip
     size: Size = field(default_factory=Size)
     steps: int = 1800
     batch: int = 32
@@ -125,18 +137,22 @@ class WorldModelConfig:
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     beginnings: BeginningsConfig = field(default_factory=BeginningsConfig)
     reasoning: ReasoningConfig = field(default_factory=ReasoningConfig)
+    concepts: ConceptConfig = field(default_factory=ConceptConfig)
     tune: TuneConfig = field(default_factory=TuneConfig)
     fields: FieldConfig = field(default_factory=FieldConfig)
     seed: int = 0
     """Seed of everything that is drawn."""
     checkpoint_every: int = 250
     """Steps between checkpoints."""
+    keep_checkpoints: bool = False
+    """Keep reasoning's checkpoints, as steps/reasoning.STEP.safetensors, to see what is learned when."""
 
     def __post_init__(self) -> None:
         for name, value in (
             ("perception.steps", self.perception.steps), ("reasoning.steps", self.reasoning.steps),
             ("tune.steps", self.tune.steps), ("segment.steps", self.segment.steps), ("fields.steps", self.fields.steps),
             ("judge.steps", self.judge.steps), ("beginnings.steps", self.beginnings.steps), ("seed", self.seed),
+            ("concepts.steps", self.concepts.steps),
         ):  # fmt: skip
             if value < 0:
                 raise ValueError(f"{name} got {value}; expected 0 or more.")
@@ -146,6 +162,7 @@ class WorldModelConfig:
             ("reasoning.segment", self.reasoning.segment), ("reasoning.modes", self.reasoning.modes),
             ("tune.batch", self.tune.batch), ("segment.batch", self.segment.batch), ("fields.batch", self.fields.batch),
             ("judge.batch", self.judge.batch), ("beginnings.batch", self.beginnings.batch), ("checkpoint_every", self.checkpoint_every),
+            ("concepts.batch", self.concepts.batch),
         ):  # fmt: skip
             if value < 1:
                 raise ValueError(f"{name} got {value}; expected at least 1.")

@@ -45,6 +45,8 @@ class Lesson:
     blind: bool
     thoughts: int
     latent: int
+    seed: int
+    """Of what reasoners draw."""
 
 
 def set_scales(model: WorldModel, cached: CachedWorlds) -> None:
@@ -78,11 +80,11 @@ class ReasoningStage:
         """One batch: segments in turn, each after the model's own last one."""
         lesson = self.lesson(step)
         dynamics, size = self.model.dynamics, self.config.segment
-        total, written = torch.zeros(()), torch.zeros(())
+        total, written, own = torch.zeros(()), torch.zeros(()), torch.zeros(())
         said: dict[str, Tensor] = {}
         mind = dynamics.begin(lesson.prompts, None if lesson.blind else lesson.whole.stage)
         if lesson.blind:
-            mind, written = self._think(mind, lesson, 0)
+            mind, written, own = self._think(mind, lesson, 0)
             birth, parts = self.birth(mind, lesson, step)
             total, said = total + birth, said | parts
         segment = lesson.context
@@ -91,17 +93,21 @@ class ReasoningStage:
         off, count = [], 0
         for index in range(moments // size - 1):
             now = slice(size * (index + 1), size * (index + 2))
-            mind, events = self._think(mind, lesson, index + 1)
+            mind, events, asked = self._think(mind, lesson, index + 1)
             futures = dynamics.next(mind, segment, lesson.looks, lesson.present, index)
             truth = lesson.whole.at(now)
             loss, segment, error = next_loss(futures, truth, lesson.present)
-            total, written, count = total + loss, written + events, count + 1
+            total, written, own = total + loss, written + events, own + asked
+            count += 1
             off.append(error)
             mind = dynamics.read(mind, segment, lesson.looks, lesson.present, index + 1)
         total = total / max(count, 1) + self.config.event_weight * written / max(count, 1)
+        total = total + own / max(count, 1)
         said["loss"] = total
         said["error"] = torch.stack(off).mean() if off else torch.zeros(())
         said["events"] = written.detach() / max(count, 1)
+        if own.requires_grad:
+            said["own"] = own.detach() / max(count, 1)
         return said
 
     def stage_of(self, step: int, draws: torch.Generator) -> int:
@@ -151,6 +157,7 @@ class ReasoningStage:
         return Lesson(
             prompts, whole, _hold(context, config.segment - shown), early.looks, early.present,
             order, which, blind, thoughts, latent,
+            int(torch.randint(0, 1 << 40, (1,), generator=draws)),
         )  # fmt: skip
 
     def _index(self, k: int) -> int:
@@ -161,8 +168,8 @@ class ReasoningStage:
             self._epoch, self._order = epoch, torch.randperm(count, generator=draws).tolist()
         return int(self._order[place])
 
-    def _think(self, mind: Mind, lesson: Lesson, segment: int) -> tuple[Mind, Tensor]:
-        """Thoughts before a segment; and the loss of those that are written events."""
+    def _think(self, mind: Mind, lesson: Lesson, segment: int) -> tuple[Mind, Tensor, Tensor]:
+        """Thoughts before a segment; the loss of those that are written events, and the reasoner's own."""
         seconds = self.config.segment / FPS
         start, codec = segment * seconds, self.model.codec
         codes = []
@@ -180,11 +187,23 @@ class ReasoningStage:
         latent = min(lesson.latent, lesson.thoughts)
         if reasoner.writes:
             latent = lesson.thoughts
-        thoughts, mind = reasoner.think(mind, lesson.thoughts, written=written, latent=latent)
+        thoughts, mind = reasoner.think(
+            mind, lesson.thoughts, written=written, latent=latent, seed=lesson.seed + segment,
+            following=self._concept(lesson, segment),
+        )  # fmt: skip
+        own = torch.zeros(()) if thoughts.loss is None else thoughts.loss
         if thoughts.logits is None:
-            return mind, torch.zeros(())
+            return mind, torch.zeros(()), own
         first = lesson.thoughts - thoughts.logits[0].shape[1]
-        return mind, event_loss(thoughts.logits, written[:, first:])
+        return mind, event_loss(thoughts.logits, written[:, first:]), own
+
+    def _concept(self, lesson: Lesson, segment: int) -> Tensor | None:
+        """What the thoughts before a segment should be, for reasoners that think in concepts."""
+        coder, size = self.model.dynamics.coder, self.config.segment
+        if coder is None:
+            return None
+        truth = lesson.whole.at(slice(segment * size, (segment + 1) * size))
+        return coder.encode(truth.positions, truth.quats, truth.present).detach()
 
     def birth(self, mind: Mind, lesson: Lesson, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of what a prompt says of a scene's beginning, and its parts."""

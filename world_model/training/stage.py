@@ -70,6 +70,12 @@ class Run:
             for name, module in stage.modules.items()
             for key, value in module.named_parameters()
         }
+        # What changes by other rules than gradients, such as a codebook of moving averages.
+        self.buffers = {
+            f"{name}.{key}": value
+            for name, module in stage.modules.items()
+            for key, value in module.named_buffers()
+        }
         self.adam = torch.optim.Adam(self.parameters.values(), lr=stage.lr, betas=(0.9, 0.99))
 
     def step(self) -> dict[str, float]:
@@ -95,13 +101,16 @@ class Run:
         return {k: v.item() for k, v in said.items()}
 
     def save(self, path: Path) -> None:
-        """Write parameters, Adam's averages and the step, whole or not at all."""
+        """Write parameters, buffers, Adam's averages and the step, whole or not at all."""
         tensors: dict[str, Tensor] = {f"parameter.{k}": v for k, v in self.parameters.items()}
+        tensors |= {f"buffer.{k}": v for k, v in self.buffers.items()}
         for name, parameter in self.parameters.items():
             state = self.adam.state.get(parameter)
             if state:
                 tensors[f"mean.{name}"] = state["exp_avg"]
                 tensors[f"square.{name}"] = state["exp_avg_sq"]
+                # Not the run's: a curriculum leaves some parameters alone at first.
+                tensors[f"touched.{name}"] = state["step"]
         header = {
             "format": FORMAT, "stage": self.stage.name, "step": self.done, "seconds": self.seconds
         }  # fmt: skip
@@ -128,14 +137,24 @@ class Run:
             if f"mean.{name}" in tensors:
                 # A parameter that no step has touched yet has no averages.
                 self.adam.state[parameter] = {
-                    "step": torch.tensor(float(header["step"])),
+                    "step": tensors.get(f"touched.{name}", torch.tensor(float(header["step"]))),
                     "exp_avg": tensors[f"mean.{name}"], "exp_avg_sq": tensors[f"square.{name}"],
                 }  # fmt: skip
+        for name, value in self.buffers.items():
+            kept = tensors.get(f"buffer.{name}")
+            if kept is not None and kept.shape == value.shape:
+                value.copy_(kept)
         self.done, self.seconds = int(header["step"]), float(header["seconds"])
 
 
-def run_stage(stage: Stage, out: Path, *, every: int, resume: bool = False) -> None:
-    """Train a stage to its end, leaving `NAME.checkpoint.safetensors`, curves and previews in `out`."""
+def run_stage(
+    stage: Stage, out: Path, *, every: int, resume: bool = False, keep: bool = False
+) -> None:
+    """Train a stage to its end, leaving `NAME.checkpoint.safetensors`, curves and previews in `out`.
+
+    Args:
+        keep: leave every checkpoint, and the beginning, as `steps/NAME.STEP.safetensors` too.
+    """
     if stage.steps == 0:
         return
     from torch.utils.tensorboard import SummaryWriter
@@ -145,6 +164,8 @@ def run_stage(stage: Stage, out: Path, *, every: int, resume: bool = False) -> N
         run.load(checkpoint)
     if run.done >= stage.steps:
         return
+    if keep and run.done == 0:
+        run.save(_kept(out, stage, 0))
     writer = SummaryWriter(str(out / "tensorboard"), purge_step=run.done)
     began = time.monotonic() - run.seconds
     columns = (
@@ -167,6 +188,8 @@ def run_stage(stage: Stage, out: Path, *, every: int, resume: bool = False) -> N
             if saves:
                 run.seconds = time.monotonic() - began
                 run.save(checkpoint)
+                if keep:
+                    run.save(_kept(out, stage, run.done))
                 stage.preview(out / "previews", run.done)
                 if not progress.console.is_terminal:
                     print(
@@ -174,6 +197,10 @@ def run_stage(stage: Stage, out: Path, *, every: int, resume: bool = False) -> N
                         flush=True,
                     )
     writer.close()
+
+
+def _kept(out: Path, stage: Stage, step: int) -> Path:
+    return out / "steps" / f"{stage.name}.{step:05d}.safetensors"
 
 
 def _means(rows: list[dict[str, float]]) -> dict[str, float]:
