@@ -5,7 +5,7 @@ PACKAGES := $(filter-out tests benchmarks build,$(patsubst %/__init__.py,%,$(wil
 
 .PHONY: demo test lint types links blender nerfstudio report bench format docs
 
-# A small moving scene: made, trained on and shown in about three minutes; nothing is downloaded.
+# A small scene: simulated, trained on and shown in about three minutes; nothing is downloaded.
 demo: runs/demo/index.html
 	@echo "See runs/demo/index.html; make it again after: rm -r runs/demo"
 
