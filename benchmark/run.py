@@ -6,11 +6,11 @@ import datetime
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,47 +20,17 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from clay4d.benchmark.cases import Case, Place, Source, Unscored, WorldCases
 from clay4d.benchmark.comparisons import FIRST, RULE, chosen, write_comparisons
-from clay4d.benchmark.hidden import FittedTerms, TrueEngine
 from clay4d.benchmark.observation import Prediction
-from clay4d.benchmark.real import RealCases
+from clay4d.benchmark.registry import DRAWS, SOURCES, SYSTEMS, make_system
 from clay4d.benchmark.results import Hypothesis, Measurement, Results, Shown, save_results
 from clay4d.benchmark.statistics import paired
 from clay4d.benchmark.suites import AT, COUNTS, ERROR, METRICS, SUITES, Claim, SuiteConfig
-from clay4d.benchmark.systems import (
-    ConstantAcceleration,
-    ConstantVelocity,
-    FittedEngine,
-    Learned,
-    NominalEngine,
-    Static,
-)
-from clay4d.benchmark.tosses import IdentifiedContact, IdentifiedEngine
 from clay4d.benchmark.workers import Worker
 from clay4d.config import to_dict
-from clay4d.world_model.reasoners import Disturbance
 from clay4d.world_model.worlds.make import make_worlds
 
 __all__ = ["AT", "ERROR", "SYSTEMS", "errors_of", "run_suite"]
 
-SPOILED = {
-    "zeroed": Disturbance("zero"), "swapped": Disturbance("swap"),
-    "noise": Disturbance("noise"), "noise-4": Disturbance("noise", scale=4.0),
-}  # fmt: skip
-"""Thoughts that are changed as they are had."""
-SYSTEMS: dict[str, Callable[..., Any]] = {
-    "static": Static, "constant-velocity": ConstantVelocity, "constant-acceleration": ConstantAcceleration,
-    "engine-nominal": NominalEngine, "engine-fitted": partial(FittedEngine, air="none"),
-    "engine-fitted-air": partial(FittedEngine, air="unknown"),
-    "engine-fitted-true-air": partial(FittedEngine, air="real"),
-    "engine-stated": partial(IdentifiedEngine, stated=True), "engine-identified": IdentifiedEngine, "contact-identified": IdentifiedContact, "world-model": Learned,
-    "engine-fitted-terms": FittedTerms, "engine-true": TrueEngine,
-    **{f"world-model-{n}": partial(Learned, samples=0, thoughts=n) for n in COUNTS},
-    **{f"world-model-{n}": partial(Learned, samples=0, disturbance=d) for n, d in SPOILED.items()},
-}  # fmt: skip
-SOURCES: dict[str, Callable[[SuiteConfig, Path], Source]] = {
-    "worlds": WorldCases,
-    "real": RealCases,
-}
 PARTIAL = "answers.jsonl"
 _THOUGHTS = {f"world-model-{n}": n for n in COUNTS}
 Verdict = Literal["holds", "fails", "undecided"]
@@ -74,6 +44,7 @@ def run_suite(
     systems: tuple[str, ...] = (),
     weights: str | Path | None = None,
     limit: int | None = None,
+    seeds: int | None = None,
     resume: bool = False,
     command: str = "",
 ) -> Results:
@@ -82,14 +53,15 @@ def run_suite(
     Args:
         data: a folder of `make_worlds`, or of real motion; a suite that makes its own needs none.
         systems: a choice of the suite's systems. weights: of the world model; the released ones by default.
-        limit: scenes of each split, if not the suite's.
+        limit: scenes of each split, if not the suite's. seeds: how many times systems that draw are asked, with
+            seeds from 0 on; a scene's number is the mean over them.
         resume: go on with a run that was stopped.
 
     Raises:
         ValueError: an unknown suite or system, a folder that holds another run.
         FileNotFoundError: no worlds.
     """
-    config = _config(suite, systems, limit)
+    config = _config(suite, systems, limit, seeds)
     out = Path(out)
     text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -99,13 +71,13 @@ def run_suite(
     rows = dict(done)
     with (
         (out / PARTIAL).open("a", encoding="utf-8") as log,
-        _bar(len(places) * len(config.systems)) as tick,
+        _bar(len(places) * len(_asked(config))) as tick,
     ):
-        for name in config.systems:
-            worker = Worker(SYSTEMS[name], *([weights] if name.startswith("world-model") else []))
+        for name, seed in _asked(config):
+            worker = Worker(*make_system(name, weights=weights, seed=seed))
             ceiling = getattr(SYSTEMS[name], "needs_truth", False)
             for place in places:
-                key = f"{name} {place.scene}"
+                key = f"{name} {place.scene}" + (f" {seed}" if seed else "")
                 if key not in rows and (not place.systems or name in place.systems):
                     rows[key] = _measured(worker, source.read(place), config, truth=ceiling)
                     log.write(json.dumps({"key": key, "row": rows[key]}) + "\n")
@@ -119,7 +91,14 @@ def run_suite(
     return results
 
 
-def _config(suite: str | SuiteConfig, systems: tuple[str, ...], limit: int | None) -> SuiteConfig:
+def _asked(config: SuiteConfig) -> list[tuple[str, int]]:
+    """Systems and seeds: those that draw nothing have but the first."""
+    return [(n, s) for n in config.systems for s in range(config.seeds if n in DRAWS else 1)]
+
+
+def _config(
+    suite: str | SuiteConfig, systems: tuple[str, ...], limit: int | None, seeds: int | None
+) -> SuiteConfig:
     if isinstance(suite, str):
         if suite not in SUITES:
             raise ValueError(f"suite got {suite!r}; expected one of {', '.join(SUITES)}.")
@@ -128,7 +107,8 @@ def _config(suite: str | SuiteConfig, systems: tuple[str, ...], limit: int | Non
     for name in chosen:
         if name not in SYSTEMS:
             raise ValueError(f"system got {name!r}; expected one of {', '.join(SYSTEMS)}.")
-    return replace(suite, systems=tuple(chosen), limit=suite.limit if limit is None else limit)
+    limit, seeds = suite.limit if limit is None else limit, suite.seeds if seeds is None else seeds
+    return replace(suite, systems=tuple(chosen), limit=limit, seeds=seeds)
 
 
 def _begin(out: Path, digest: str, text: str, *, resume: bool) -> dict[str, Any]:
@@ -155,6 +135,8 @@ def _begin(out: Path, digest: str, text: str, *, resume: bool) -> dict[str, Any]
 def _folder(config: SuiteConfig, out: Path, data: str | Path | None) -> Path:
     if data is not None:
         return Path(data)
+    if config.source == "renderer":
+        return out
     if config.source == "real":
         raise FileNotFoundError(
             "data got nothing; expected a folder with cube_tosses, panoptic_basketball or physics_videos. "
@@ -199,13 +181,13 @@ def _results(
     inputs: dict[str, set[str]] = defaultdict(set)
     measurements: list[Measurement] = []
     for key, row in rows.items():
-        name, scene = key.split(" ")
+        name, scene, *drawn = key.split(" ")
         if name not in config.systems or scene not in known:
             continue
         inputs[scene].add(row["input"])
         task = known[scene].task
         common: dict[str, Any] = {
-            "suite": config.name, "task": task, "system": name, "scene": scene, "seed": 0,
+            "suite": config.name, "task": task, "system": name, "scene": scene, "seed": int(drawn[0]) if drawn else 0,
             "protocol": task if task in protocols else source.protocols[0][0], "seconds": row["seconds"],
             "peak_memory_mb": row["memory"], "thoughts": _THOUGHTS.get(name),
         }  # fmt: skip
@@ -224,10 +206,12 @@ def _results(
     for scene, seen in inputs.items():
         if len(seen) > 1:
             raise ValueError(f"systems saw different inputs on {scene}; expected the same. Run them again.")  # fmt: skip
-    order = sorted(measurements, key=lambda m: (m.system, m.scene, m.metric, m.horizon or 0))
+    order = sorted(
+        measurements, key=lambda m: (m.system, m.scene, m.seed, m.metric, m.horizon or 0)
+    )
     return Results(
         config.name, digest, text, command, datetime.date.today().isoformat(),
-        f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         tuple((n, importlib.metadata.version(n)) for n in ("torch", "numpy", "mujoco")),
         tuple(METRICS[m] for m in config.metrics), source.protocols, tuple(order),
         tuple(_judged(claim, order, config) for claim in config.claims),
@@ -262,20 +246,22 @@ def _shown(
 def errors_of(
     measurements: Sequence[Measurement], system: str, task: str, *, metric: str = ERROR
 ) -> dict[str, float]:
-    """Each scene's number of one system; `all` scenes, those of a task, or all where a force is `hidden`."""
-    out = {}
+    """Each scene's number of one system, the mean over seeds; of `all` scenes, those of a task, or all where a
+    force is `hidden`."""
+    out: dict[str, list[float]] = defaultdict(list)
     for m in measurements:
         within = task == "all" or m.task == task or (task == "hidden" and m.task != "none")
         if m.system == system and m.metric == metric and m.value is not None and within:
-            out[m.scene] = m.value
-    return out
+            out[m.scene].append(m.value)
+    return {scene: float(np.mean(values)) for scene, values in out.items()}
 
 
 def _judged(claim: Claim, measurements: list[Measurement], config: SuiteConfig) -> Hypothesis:
     metric = claim.metric or config.metrics[0]
+    ours = errors_of(measurements, claim.system, claim.task, metric=metric)
+    rival = errors_of(measurements, claim.rival, claim.task, metric=metric)
     found = paired(
-        errors_of(measurements, claim.system, claim.task, metric=metric),
-        errors_of(measurements, claim.rival, claim.task, metric=metric),
+        ours, rival if claim.rival else dict.fromkeys(ours, 0.0),
         relative=claim.relative, higher=METRICS[metric].better == "higher", count=config.resamplings,
     )  # fmt: skip
     said = Hypothesis(

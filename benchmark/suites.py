@@ -26,6 +26,10 @@ METRICS: dict[str, Metric] = {
         Metric("best_of_k", "m", "lower", "distance of centres in the best of 8 sampled futures"),
         Metric("toss_position", "% of width", "lower", "distance of the cube's centre, mean over the toss"),
         Metric("toss_rotation", "°", "lower", "angle from the cube's true rotation, mean over the toss"),
+        Metric("image_error", "", "lower", "largest difference from a float64 brute force, of colours 0 to 1"),
+        Metric("gradient_error", "", "lower", "relative difference of gradients from a float64 brute force, the worst of five"),
+        Metric("draw_seconds", "s", "lower", "a picture and its gradients, one thread"),
+        Metric("large_seconds", "s", "lower", "the same of 20,000 Gaussians, 400 × 400, with harmonics of degree 3"),
         Metric("film_error", "diameters", "lower", "distance of the ball's centre in the picture"),
     )
 }  # fmt: skip
@@ -41,7 +45,7 @@ class Claim:
     system: str
     """Expected to be better…"""
     rival: str
-    """…than this one, by at least `margin`."""
+    """…than this one, by at least `margin`; none: than 0, so a margin of -0.1 says that it is at most 0.1 off."""
     margin: float = 0.0
     """In the metric's unit, or a share of the rival's mean where `relative` is set."""
     relative: bool = False
@@ -76,15 +80,21 @@ class SuiteConfig:
     claims: tuple[Claim, ...] = ()
     make: int = 0
     """Worlds that the suite makes for itself where none are given; 0 for none."""
-    source: Literal["worlds", "real"] = "worlds"
+    source: Literal["worlds", "real", "renderer"] = "worlds"
     """Where its scenes come from."""
+    seeds: int = 1
+    """How many times systems that draw are asked."""
     by: Literal["force", "chain"] = "force"
     """What the tasks of a single split are: kinds of hidden force, or counts of foretold events."""
     metrics: tuple[str, ...] = (ERROR, AT, "velocity_error", "collision_time_error", "penetration", "crps", "best_of_k")  # fmt: skip
     """What is measured, the one that decides first."""
 
     def __post_init__(self) -> None:
-        for name, value in (("seen", self.seen), ("resamplings", self.resamplings)):
+        for name, value in (
+            ("seen", self.seen),
+            ("resamplings", self.resamplings),
+            ("seeds", self.seeds),
+        ):
             if value < 1:
                 raise ValueError(f"{name} got {value}; expected at least 1.")
         if self.limit < 0 or self.timeout <= 0:
@@ -170,6 +180,21 @@ _THOUGHTS = (
     ),
 )  # fmt: skip
 
+_RENDERER = (
+    Claim(
+        "picture-parity", "all", "cpu", "", -5e-5, metric="image_error",
+        claim="The CPU rasteriser's pictures differ from a float64 brute force by at most 5e-5.",
+    ),
+    Claim(
+        "gradient-parity", "all", "cpu", "", -1e-3, metric="gradient_error",
+        claim="Its gradients differ by at most a thousandth.",
+    ),
+    Claim(
+        "ten-times-as-fast", "300", "cpu", "torch-reference", 0.9, relative=True, metric="draw_seconds",
+        claim="With 300 Gaussians it takes at most a tenth of the time of a dense loop in torch.",
+    ),
+)  # fmt: skip
+
 SUITES: dict[str, SuiteConfig] = {
     "predict": SuiteConfig(claims=_CLAIMS),
     "ood": SuiteConfig("ood", SPLITS_OOD, claims=(_CLAIMS[0],)),
@@ -199,6 +224,10 @@ SUITES: dict[str, SuiteConfig] = {
         "thoughts-ood", SPLITS_OOD,
         ("constant-velocity", *(f"world-model-{n}" for n in COUNTS)),
         claims=(_THOUGHTS[0], _THOUGHTS[2]), metrics=(ERROR, AT, "velocity_error", "collision_time_error", "penetration"),
+    ),
+    "renderer": SuiteConfig(
+        "renderer", ("50", "150", "300", "20000"), ("cpu", "torch-reference"), limit=4, timeout=600.0,
+        claims=_RENDERER, source="renderer", metrics=("draw_seconds", "image_error", "gradient_error", "large_seconds"),
     ),
     "smoke": SuiteConfig(
         "smoke", ("train",), ("static", "constant-velocity", "engine-nominal"), make=16, limit=12,

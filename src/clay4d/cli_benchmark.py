@@ -17,21 +17,24 @@ def benchmark(
     weights: Path | None = None,
     videos: Path | None = None,
     limit: int | None = None,
+    seeds: int | None = None,
     resume: bool = False,
     quick: bool = False,
 ) -> None:
     """Compare systems that foretell on equal terms; leaves results.json and report.html.
 
     Args:
-        suite: predict, ood, hidden-physics, real, thoughts, thoughts-ood, thoughts-graphs, outside
-            or smoke. thoughts-graphs trains small reasoners on puzzles of reachability.
+        suite: predict, ood, hidden-physics, renderer, real, thoughts, thoughts-ood, outside or smoke; or
+            thoughts-graphs, which trains small reasoners on puzzles of reachability.
         out: a new folder.
-        data: worlds of make-worlds, or the folder of real data sets, or of ProsQA's files; smoke makes its own.
+        data: worlds of make-worlds, or the folder of real data sets or of ProsQA's files; smoke and renderer
+            need none.
         systems: a choice of the suite's, such as static, engine-nominal or world-model; all of them by default.
         weights: of the world model, a file or a run; the released ones by default.
         videos: of outside models, a folder for each, for the suite `outside`; without it that suite writes
             what those models are given.
         limit: scenes of each split, the first ones.
+        seeds: how many times systems that draw are asked; once by default.
         resume: go on with a run that was stopped.
         quick: of thoughts-graphs: minutes in place of hours.
     """
@@ -46,7 +49,7 @@ def benchmark(
         _outside(data, videos, out, limit, command)
         return
     results = run_suite(
-        suite, out, data=data, systems=systems, weights=weights, limit=limit, resume=resume,
+        suite, out, data=data, systems=systems, weights=weights, limit=limit, seeds=seeds, resume=resume,
         command=command,
     )  # fmt: skip
     write_report(results, out / "report.html")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from clay4d.training.fields.checkpoints import load_field_checkpoint, save_field
 from clay4d.training.fields.occupancy import EVERY, SWEPT, Occupancy, box_of_masks, seen_by_masks
 from clay4d.training.fields.pool import PixelPool
 from clay4d.training.fields.regularise import add_regularisers
+from clay4d.training.plan import plan_steps
 
 SMALL = KPlanes(
     resolution=16, time_resolution=6, levels=1, width=16, along=48, cells=16, moments=4,
@@ -196,3 +198,18 @@ def test_the_box_shrinks_to_where_masks_show_something(swinging: Dataset) -> Non
     assert torch.equal(box_of_masks(swinging), swinging.bounds)
     loose = dataclasses.replace(CONFIG, field=dataclasses.replace(SMALL, tight=False))
     assert torch.equal(FieldTrainer(loose, data).scene.bounds, swinging.bounds)
+
+
+def test_minutes_become_steps_that_are_paid_for(swinging: Dataset) -> None:
+    began = time.monotonic()
+    planned = plan_steps(CONFIG, swinging, seconds=30.0)
+    assert time.monotonic() - began < 15
+    trainer = FieldTrainer(CONFIG, swinging)
+    costs = []
+    for _ in range(10):
+        began = time.monotonic()
+        trainer.step()
+        costs.append(time.monotonic() - began)
+    # Within a factor that other work on the machine may cost.
+    assert 100 <= planned.steps <= 30.0 / min(costs) + 100
+    assert planned.field == CONFIG.field

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from clay4d.world_model.explain import Watcher
 from clay4d.world_model.generate import generate
 from clay4d.world_model.model import WorldModel
 from clay4d.world_model.reasoners import REASONERS, EventSizes, Size, Thinker, build_reasoner
@@ -323,3 +324,11 @@ def test_models_of_every_kind_imagine_and_come_back_from_their_file(
         assert [len(t) for t in thinking.thoughts] == [count] * 4
         again, _ = other.imagine(["A red ball."], thoughts=count, seed=5)
         assert torch.equal(again.positions, slots.positions)
+    # Watching asks after each thought and changes nothing, also where thoughts are drawn or replaced.
+    watcher = Watcher(model, ["the red ball"], count=3, seed=5)
+    slots, _ = model.imagine(["A red ball."], thoughts=3, seed=5, watch=watcher)
+    assert torch.equal(
+        slots.positions, model.imagine(["A red ball."], thoughts=3, seed=5)[0].positions
+    )
+    last = [s.beliefs[-1].slots.positions for s in watcher.stretches]
+    torch.testing.assert_close(torch.cat(last, 1), slots.positions)
