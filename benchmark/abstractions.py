@@ -3,18 +3,19 @@
 Decodability alone shows that something is there, not that it is used; so beside the probes
 (`benchmark.probes`) stand patches: the state is moved along the difference of two classes' means, as far as
 they are apart, and what the model then predicts is measured, on the outcome that goes with the concept
-and on the others, beside a direction drawn at random.
+and on the others, beside a direction drawn at random. The same patch on the tokens that are read, instead of
+on thoughts, shows that patches can move what the model uses.
 Sources: Alain & Bengio 2016 (probes by layer); Marks & Tegmark 2023 (differences of means); Han et al. 2024
 (concept decodability by layer and over training).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -33,13 +34,21 @@ NEAR = 1.1
 """Of two things' radii together: centres nearer than this times that count as a touch."""
 
 
+def last(tokens: Float[Tensor, "N L D"]) -> Float[Tensor, "N D"]:
+    """The last of some tokens."""
+    return tokens[:, -1]
+
+
 @contextmanager
-def watched(reasoner: Thinker) -> Iterator[list[list[Float[Tensor, "N D"]]]]:
-    """Collect what each layer gives at the last token of each pass while this is open: [layer][pass]."""
+def watched(
+    reasoner: Thinker, *, pool: Callable[[Tensor], Tensor] = last
+) -> Iterator[list[list[Float[Tensor, "N D"]]]]:
+    """Collect what each layer gives in each pass while this is open, [layer][pass], by default at the
+    last token."""
     blocks = list(reasoner.body.blocks)
     seen: list[list[Tensor]] = [[] for _ in blocks]
     handles = [
-        block.register_forward_hook(lambda _, __, out, k=k: seen[k].append(out[0][:, -1].detach()))
+        block.register_forward_hook(lambda _, __, out, k=k: seen[k].append(pool(out[0].detach())))
         for k, block in enumerate(blocks)
     ]
     try:
@@ -49,24 +58,29 @@ def watched(reasoner: Thinker) -> Iterator[list[list[Float[Tensor, "N D"]]]]:
             handle.remove()
 
 
+Place = Literal["think", "read"]
+
+
 @contextmanager
-def patched(reasoner: Thinker, layer: int, shift: Float[Tensor, " D"]) -> Iterator[None]:
-    """Add `shift` to what a layer gives, in all passes of thinking and in no others."""
-    think = reasoner.think
+def patched(
+    reasoner: Thinker, layer: int, shift: Float[Tensor, " D"], *, place: Place = "think"
+) -> Iterator[None]:
+    """Add `shift` to what a layer gives, in all passes of thinking, or else of reading, and in no others."""
+    passes = getattr(reasoner, place)
 
     def changed(*given: Any, **asked: Any) -> Any:
         block = list(reasoner.body.blocks)[layer]
         handle = block.register_forward_hook(lambda _, __, out: (out[0] + shift, out[1]))
         try:
-            return think(*given, **asked)
+            return passes(*given, **asked)
         finally:
             handle.remove()
 
-    reasoner.think = changed  # type: ignore[method-assign]
+    setattr(reasoner, place, changed)
     try:
         yield
     finally:
-        del reasoner.think
+        delattr(reasoner, place)
 
 
 def load_step(model: WorldModel, path: Path) -> int:
@@ -99,7 +113,7 @@ def layer_states(
 
     Returns:
         `read`: the mean of the tokens that the reasoner was given for things that are there, the control;
-        `L/T`: what layer L gives, from 1, at thought T, 0 before any.
+        `L/read`: what layer L gives for them, from 1; `L/T`: what it gives at thought T, 0 before any.
     """
     found: dict[str, list[np.ndarray]] = {}
     dynamics, segment = model.dynamics, model.config.reasoning.segment
@@ -108,12 +122,18 @@ def layer_states(
         slots = given.context.of(rows)
         first = whole_segment(slots, segment)
         mind = dynamics.begin(list(given.prompts[rows]), slots.stage)
-        mind = dynamics.read(mind, first, slots.looks, slots.present, 0)
+        there = slots.present.float()[..., None]
+
+        def pooled(tokens: Tensor, there: Tensor = there) -> Tensor:
+            return (tokens * there).sum(1) / there.sum(1).clamp_min(1)
+
+        with watched(dynamics.reasoner, pool=pooled) as read:
+            mind = dynamics.read(mind, first, slots.looks, slots.present, 0)
         with watched(dynamics.reasoner) as seen:
             dynamics.reasoner.think(mind, thoughts)
-        tokens, there = dynamics.tokens(first, slots.looks, 0), slots.present.float()[..., None]
-        parts = {"read": (tokens * there).sum(1) / there.sum(1).clamp_min(1)}
+        parts = {"read": pooled(dynamics.tokens(first, slots.looks, 0))}
         for layer, passes in enumerate(seen):
+            parts[f"{layer + 1}/read"] = read[layer][0]
             parts |= {f"{layer + 1}/{k}": value for k, value in enumerate(passes)}
         for name, value in parts.items():
             found.setdefault(name, []).append(value.double().numpy())
@@ -162,12 +182,14 @@ def patch_effects(
     layer: int,
     thoughts: int = 4,
     strength: float = 1.0,
+    place: Place = "think",
     seed: int = 0,
 ) -> list[Effect]:
     """Move states along each direction, half its length times `strength` either way, and see what follows.
 
     Args:
         directions: for each concept, the difference of its classes' means at `layer`, from 1.
+        place: whether states of thoughts are moved or those of tokens that are read, the control.
 
     Raises:
         ValueError: no such layer.
@@ -179,7 +201,7 @@ def patch_effects(
 
     def predict(shift: Float[np.ndarray, " D"]) -> dict[str, np.ndarray]:
         move = torch.from_numpy(shift).float()
-        with patched(model.dynamics.reasoner, layer - 1, move):
+        with patched(model.dynamics.reasoner, layer - 1, move, place=place):
             slots, _ = model.imagine(
                 given.prompts, context=given.context, frames=given.truth.shape[1],
                 thoughts=thoughts, temperature=0.0,

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from clay4d.benchmark.abstractions import direction, layer_states, load_step, patch_effects
+from clay4d.benchmark.abstractions import Place, direction, layer_states, load_step, patch_effects
 from clay4d.benchmark.probes import probed
 from clay4d.files import written_whole
 from clay4d.world_model.generate import load_weights
@@ -32,6 +32,8 @@ SEEN = 5 / 12
 MATCH = {"hit": "touches", "drag": "way", "wind": "aside", "fast": "way"}
 """The outcome that goes with each concept."""
 STRENGTHS = (1.0, 4.0)
+PLACES: dict[Place, str] = {"think": "0", "read": "read"}
+"""Where states are moved, and whose states' means say which way."""
 
 
 def labels(worlds: WorldSet, given: Episodes, count: int) -> dict[str, np.ndarray]:
@@ -103,11 +105,13 @@ def measured(run: Path, data: Path, *, train: int, thoughts: int) -> dict[str, A
     for strength in STRENGTHS:
         rows = []
         for concept, layer in chosen.items():
-            away = direction(x[0][f"{layer}/0"], y[0][concept])
-            found = patch_effects(
-                model, given[1], {concept: away}, layer=layer, thoughts=thoughts, strength=strength
-            )
-            rows += [asdict(e) | {"layer": layer} for e in found]
+            for place, name in PLACES.items():
+                away = direction(x[0][f"{layer}/{name}"], y[0][concept])
+                found = patch_effects(
+                    model, given[1], {concept: away}, layer=layer, thoughts=thoughts, strength=strength,
+                    place=place,
+                )  # fmt: skip
+                rows += [asdict(e) | {"layer": layer, "place": place} for e in found]
         result["effects"][str(strength)] = rows
     steps = sorted((run / "steps").glob("reasoning.*.safetensors")) if run.is_dir() else []
     for path in track(steps, "steps of training", transient=True):
@@ -122,15 +126,17 @@ def tables(result: dict[str, Any]) -> str:
     """Accuracies by layer and thought, by step, and effects, as Markdown."""
     lines = [f"**{result['kind']}**, balanced accuracy in per cent\n"]
     for concept, cells in result["grid"].items():
-        places = [k for k in cells if "/" in k]
+        places = [k for k in cells if "/" in k and not k.endswith("/read")]
         thoughts = sorted({int(p.split("/")[1]) for p in places})
         lines.append(f"| {concept} | " + " | ".join(f"thought {t}" for t in thoughts) + " |")
         lines.append("|---" * (len(thoughts) + 1) + "|")
         for layer in sorted({p.split("/")[0] for p in places}):
             row = [f"{100 * cells[f'{layer}/{t}']['mean']:.0f}" for t in thoughts]
             lines.append(f"| layer {layer} | " + " | ".join(row) + " |")
-        read, shuffled = (100 * cells[k]["mean"] for k in ("read", "shuffled"))
-        lines.append(f"\nread {read:.0f}, shuffled {shuffled:.0f}\n")
+        told = [
+            f"{k} {100 * cells[k]['mean']:.0f}" for k in cells if "read" in k or k == "shuffled"
+        ]
+        lines.append("\n" + ", ".join(told) + "\n")
     for concept in MATCH if result["over_training"] else ():
         row = []
         for step, cells in result["over_training"].items():
@@ -139,7 +145,7 @@ def tables(result: dict[str, Any]) -> str:
         lines.append(f"{concept}, best layer before any thought, by step: " + ", ".join(row) + "\n")
     for strength, rows in result["effects"].items():
         lines.append(
-            f"| patch × {strength} | layer | outcome | effect | at random |\n|---|---|---|---|---|"
+            f"| patch × {strength} | layer | where | outcome | effect | at random |\n|---|---|---|---|---|---|"
         )
         for e in rows:
             told = [
@@ -147,7 +153,11 @@ def tables(result: dict[str, Any]) -> str:
                 for k in ("patched", "random")
             ]
             name = f"**{e['outcome']}**" if MATCH[e["concept"]] == e["outcome"] else e["outcome"]
-            lines.append(f"| {e['concept']} | {e['layer']} | {name} | " + " | ".join(told) + " |")
+            lines.append(
+                f"| {e['concept']} | {e['layer']} | {e['place']} | {name} | "
+                + " | ".join(told)
+                + " |"
+            )
         lines.append("")
     return "\n".join(lines)
 

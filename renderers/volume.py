@@ -107,8 +107,7 @@ def find_places(
     starts, ends = np.empty(R, np.float32), np.empty(R, np.float32)
     enter_box(rays.origins, rays.directions, np.float32(near), starts, ends)
     starts += step * (np.float32(0.5) if jitter is None else jitter.astype(np.float32))
-    alive, taken = np.arange(R), np.zeros(R, np.int64)
-    passed, unit = np.zeros(R, np.float32), np.float32(scene.step / scene.extent)
+    alive, taken, passed = np.arange(R), np.zeros(R, np.int64), np.zeros(R, np.float32)
     parts: list[tuple[Any, ...]] = []
     while len(alive):
         most = WAVE * len(alive)
@@ -118,18 +117,21 @@ def find_places(
             alive, rays.origins, rays.directions, starts, ends, rays.times, scene.occupied,
             step, WAVE, taken, points, which, depths,
         )  # fmt: skip
-        points, which, depths = points[:count], which[:count], depths[:count]
-        features = find_features(points, scene.field.planes, scene.field.levels)
-        density, _ = scene.field.density(torch.from_numpy(features))
-        kept = np.empty(count, np.bool_)
-        seen = see_through(
-            density.numpy() * unit, which, passed, np.float32(CLEAR), np.float32(OPAQUE), kept
-        )
-        found = (points, which, depths, features)
-        parts.append(found if seen == count else tuple(part[kept] for part in found))
+        parts.append(_seen(scene, points[:count], which[:count], depths[:count], passed))
         alive = alive[: still_alive(alive, taken, passed, np.float32(OPAQUE))]
     points, which, depths, features = (np.concatenate(column) for column in zip(*parts))
     return Places(points, which, depths, features)
+
+
+def _seen(scene: FieldScene, points: Any, rays: Any, depths: Any, passed: Any) -> tuple[Any, ...]:
+    """The places of a wave that can be seen, and their features; `passed` grows by their density."""
+    features = find_features(points, scene.field.planes, scene.field.levels)
+    density, _ = scene.field.density(torch.from_numpy(features))
+    depth = density.numpy() * np.float32(scene.step / scene.extent)
+    kept = np.empty(len(points), np.bool_)
+    seen = see_through(depth, rays, passed, np.float32(CLEAR), np.float32(OPAQUE), kept)
+    found = (points, rays, depths, features)
+    return found if seen == len(points) else tuple(part[kept] for part in found)
 
 
 class Blend(torch.autograd.Function):

@@ -18,6 +18,7 @@ LAYERS = {
     "physics_baseline": 3,
     "world_model": 4,
     "benchmark": 5,
+    "plugins": 6,
 }
 """The world model comes after the physics baseline because its worlds are `SceneSpec`s, simulated by
 an engine; models and generation use neither."""
@@ -26,6 +27,7 @@ ENTRIES = {
     "cli_benchmark",
     "cli_export",
     "cli_physics",
+    "cli_plugins",
     "cli_view",
     "cli_world",
     "demo",

@@ -148,11 +148,12 @@ Motion = (
 
 @dataclass(frozen=True)
 class KPlanes:
-    """A radiance field of six feature planes and two small networks, in the data's box."""
+    """A radiance field of six feature planes and two small networks, in the part of the data's box in
+    which masks allow something."""
 
-    resolution: int = 256
+    resolution: int = 192
     """Cells along each axis of space in the finest level."""
-    time_resolution: int = 75
+    time_resolution: int = 64
     """Cells along time."""
     features: int = 16
     """Channels of each plane, a multiple of 16."""
@@ -162,17 +163,20 @@ class KPlanes:
     """Width of the networks."""
     geometry: int = 15
     """What the density's network tells the colour's."""
-    along: int = 256
+    tight: bool = True
+    """Whether the box shrinks to where masks, where there are any, show something for a while; not for
+    things that fly through."""
+    along: int = 192
     """Steps of a ray along the box's longest side."""
-    cells: int = 64
+    cells: int = 80
     """Cells of the occupancy along each axis of space."""
-    moments: int = 16
+    moments: int = 12
     """Cells of the occupancy along time."""
-    places: int = 65_536
+    places: int = 24_576
     """Places on rays that a step of training looks at; rays are as many as need them."""
-    lr: float = 1e-2
+    lr: float = 2e-2
     """Learning rate of the planes."""
-    network_lr: float = 2e-3
+    network_lr: float = 3e-3
     """Learning rate of the networks."""
     warm: int = 200
     """Steps over which the rates rise, a tenth of all at the most; then they fall as a cosine."""

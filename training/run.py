@@ -6,7 +6,7 @@ import dataclasses
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from clay4d.training.checks import check_config
 from clay4d.training.config import TrainConfig
 from clay4d.training.fields import FieldReport, FieldTrainer
 from clay4d.training.fields.checkpoints import load_field_checkpoint, save_field_checkpoint
+from clay4d.training.live import live_view
 from clay4d.training.memory import keep_freed_memory
 from clay4d.training.plan import plan_steps
 from clay4d.training.poses import save_poses
@@ -53,6 +54,7 @@ def train(
     steps: int | None = None,
     seed: int | None = None,
     resume: bool = False,
+    view: int | None = None,
 ) -> SplatScene | FieldScene:
     """Train a scene on a data set and leave it, and all that belongs to it, in a folder.
 
@@ -62,6 +64,8 @@ def train(
         steps, seed: in the place of the config's.
         resume: go on from the run's last checkpoint, with the run's config. A run that was killed
             before its first checkpoint begins again.
+        view: port at which the scene is shown in the browser of this computer while it is trained; the
+            bits stay the same.
 
     A run that fails before its first checkpoint leaves nothing behind.
 
@@ -106,7 +110,8 @@ def train(
         spent = 0.0
         if resuming:
             spent = _restore(out / CHECKPOINT, trainer)
-        _loop(trainer, out, began - spent)
+        with live_view(trainer, view) as after_step:
+            _loop(trainer, out, began - spent, after_step)
         save_scene(out / SCENE, trainer.scene)
     return trainer.scene
 
@@ -164,7 +169,7 @@ def data_folder(given: str | Path | None, trained_on: Path | None) -> Path:
     return folder
 
 
-def _loop(trainer: AnyTrainer, out: Path, began: float) -> None:
+def _loop(trainer: AnyTrainer, out: Path, began: float, after_step: Callable[[], None]) -> None:
     from torch.utils.tensorboard import SummaryWriter  # drawing and measuring start without it
 
     config = trainer.config
@@ -179,6 +184,7 @@ def _loop(trainer: AnyTrainer, out: Path, began: float) -> None:
         recent: list[float] = []
         while trainer.step_done < config.steps:
             report = trainer.step()
+            after_step()
             recent = [*recent[-99:], report.psnr]
             state = f"{np.mean(recent):.2f} dB, {report.state}"
             progress.update(task, completed=report.step, state=state)

@@ -62,6 +62,18 @@ class Report:
         return {"gaussians": self.gaussians}
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A training picture as a step draws it, before its gradients."""
+
+    image: Tensor
+    target: Tensor
+    total: Tensor
+    """The loss with all its regularisers."""
+    meta: dict[str, Any]
+    """What `rasterization` says of the Gaussians."""
+
+
 class Trainer:
     """A run's state and its step; the loop, files and clock are around it."""
 
@@ -135,8 +147,13 @@ class Trainer:
 
     def step(self) -> Report:
         """One picture, one move of everything."""
+        drawn = self.forward(self.frames.index(self.step_done))
+        drawn.total.backward()
+        return self.finish(drawn)
+
+    def forward(self, index: int) -> Drawn:
+        """Draw training picture `index` as this step does, with its loss; gradients are yet to come."""
         self._begin_moving()
-        index = self.frames.index(self.step_done)
         size = self.picture_size()
         background, target = self._background(), self.frames.image(index, size)
         if self.config.losses.random_background:
@@ -157,15 +174,18 @@ class Trainer:
             mask = self.frames.mask(index, size)
             total = total + self.config.losses.mask * mask_loss(drawn_mask[..., 0], mask)
         meta["means2d"].retain_grad()
-        total.backward()
-        with torch.no_grad():
-            mse = float((image - target).square().mean())
-            value = float(total)
-            if not math.isfinite(value):
-                self._name_nonfinite()
-            self._control(meta)
-            self.optimisers.step(self.progress)
-            self.scene.raw["scales"].clamp_(max=math.log(self.config.largest))
+        return Drawn(image, target, total, meta)
+
+    @torch.no_grad()
+    def finish(self, drawn: Drawn) -> Report:
+        """Move everything by the gradients that `drawn.total.backward()` has left, and count the step."""
+        mse = float((drawn.image - drawn.target).square().mean())
+        value = float(drawn.total)
+        if not math.isfinite(value):
+            self._name_nonfinite()
+        self._control(drawn.meta)
+        self.optimisers.step(self.progress)
+        self.scene.raw["scales"].clamp_(max=math.log(self.config.largest))
         self.step_done += 1
         return Report(self.step_done, value, mse, len(self.scene))
 

@@ -22,6 +22,8 @@ from clay4d.scenes.splat_scene import SplatScene
 from clay4d.scenes.store import save_scene, write_tensors
 from clay4d.world_model.context import Context, read_context
 from clay4d.world_model.decoders.scene import scene_from_slots
+from clay4d.world_model.explain import Watcher, prompt_patches
+from clay4d.world_model.explain_page import write_explanation
 from clay4d.world_model.judge import touch_script
 from clay4d.world_model.model import Thinking, WorldModel
 from clay4d.world_model.model.world_model import FPS
@@ -58,6 +60,7 @@ def generate(
     weights: str | Path | None = None,
     allow_unknown: bool = False,
     temperature: float = TEMPERATURE,
+    explain: bool = False,
     exit_below: float = 0.0,
 ) -> Generated:
     """Generate a dynamic scene of 24 frames, two seconds, and leave it in a folder if one is given.
@@ -69,6 +72,7 @@ def generate(
         seed: of the draw among the ways in which things can go. temperature: 0 for the likeliest.
         weights: a model file or a run of `train_world`; the released ones by default.
         allow_unknown: leave out words that training never saw.
+        explain: leave OUT/explain.html too: what the model believes after each thought.
         exit_below: of weights of kind depth: stop at the thought that changes the state by less than this
             share of its length, 0 for never.
 
@@ -82,6 +86,8 @@ def generate(
     target = None if out is None else Path(out)
     if target is not None and target.exists() and (target.is_file() or any(target.iterdir())):
         raise ValueError(f"out got {target}, which holds something; expected a new folder.")
+    if explain and target is None:
+        raise ValueError("explain got no folder; expected one for its page. Give out.")
     torch.set_num_threads(1)  # torch's sums depend on its threads
     model = load_weights(weights)
     if exit_below:
@@ -90,15 +96,24 @@ def generate(
         prompt, model.vocabulary, allow_unknown=allow_unknown, empty=context is not None
     )
     given = None if context is None else read_context(context, model)
+    names = things_of(said, model.config.encoder.objects)
+    watcher = Watcher(model, names, count=thoughts) if explain else None
     slots, thinking = model.imagine(
         [said], context=None if given is None else given.slots, frames=FRAMES, thoughts=thoughts,
-        seed=seed, temperature=temperature,
+        seed=seed, temperature=temperature, watch=watcher,
     )  # fmt: skip
     scene = scene_from_slots(model.decoder, slots)
     cameras = _cameras(given)
     made = Generated(scene, slots, thinking, cameras)
     if target is not None:
         _write(target, made, given, model, prompt=said, thoughts=thoughts, seed=seed)
+        if watcher is not None:
+            script = (target / "script.txt").read_text(encoding="utf-8").splitlines()
+            write_explanation(
+                target / "explain.html", prompt=said, kind=model.config.reasoning.kind,
+                patches=prompt_patches(model, said), stretches=watcher.stretches, scene=scene,
+                decoder=model.decoder, camera=cameras, script=script,
+            )  # fmt: skip
     return made
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from clay4d.training.config import TrainConfig
     from clay4d.training.evaluate import evaluate
     from clay4d.training.run import load_run, train
+    from clay4d.training.view import view
     from clay4d.world_model.generate import generate
     from clay4d.world_model.training.run import train_world
     from clay4d.world_model.worlds.make import make_worlds
@@ -60,6 +61,7 @@ __all__ = [
     "simulate",
     "train",
     "train_world",
+    "view",
     "write_player",
     "write_video",
 ]
@@ -87,6 +89,7 @@ _HOMES = {
     "simulate": "physics_baseline.simulate.simulate",
     "train": "training.run.train",
     "train_world": "world_model.training.run.train_world",
+    "view": "training.view.view",
     "write_player": "renderers.player.write_player",
     "write_video": "renderers.video.write_video",
 }

@@ -18,6 +18,7 @@ import tyro
 from clay4d.cli_benchmark import benchmark
 from clay4d.cli_export import export
 from clay4d.cli_physics import identify, simulate, tools
+from clay4d.cli_plugins import ns_eval, ns_export, ns_train, ns_viewer, run_nerfstudio
 from clay4d.cli_view import view
 from clay4d.cli_world import generate, train_world, train_world_command
 from clay4d.config import load_config, preset_folder, presets
@@ -42,6 +43,10 @@ class TrainCommand:
     """Time budget; the speed is measured and the steps are fixed by it."""
     resume: bool = False
     """Go on from the run's last checkpoint, with its config."""
+    view: bool = False
+    """Show the scene in the browser while it is trained; the run stays the same, to the bit."""
+    port: int = 8080
+    """Port for --view; the next free one if it is taken."""
 
 
 def train() -> None:
@@ -200,6 +205,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "identify": identify,
     "tools": tools,
     "benchmark": benchmark,
+    "ns-train": ns_train,
+    "ns-eval": ns_eval,
+    "ns-export": ns_export,
+    "ns-viewer": ns_viewer,
 }
 
 
@@ -215,6 +224,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _train(args[1:])
         elif args[:1] == ["train-world"]:
             train_world_command(args[1:])
+        elif args and args[0].startswith("ns-") and args[0] in COMMANDS:
+            return run_nerfstudio(args[0].removeprefix("ns-"), args[1:])
         else:
             tyro.extras.subcommand_cli_from_dict(
                 COMMANDS,
@@ -241,7 +252,10 @@ def _train(args: list[str]) -> None:
     given = parse_train(args)
     from clay4d.training.run import train
 
-    train(given.config, given.data, given.out, minutes=given.minutes, resume=given.resume)
+    port = given.port if given.view else None
+    train(
+        given.config, given.data, given.out, minutes=given.minutes, resume=given.resume, view=port
+    )  # fmt: skip
     print(f"{given.out}: trained. See it with: clay4d render {given.out}")
 
 

@@ -42,15 +42,17 @@ from clay4d.training.warm import ensure_kernels
 
 SIZE = 192
 """Side of the training pictures, pixels."""
-CAMERAS, TIMES = 20, 24
+CAMERAS, TIMES, EVERY = 20, 47, 2
+"""Places, moments, and how many of the moments lie between two pictures from one place."""
+PICTURES = CAMERAS * TIMES // EVERY
 FRAMES, FPS = 93, 24
 LENGTH = 2.0
 """Seconds from the first frame of the simulation to the last."""
-TEST_SHIFT = 0.58
+TEST_CAMERAS, TEST_SHIFT = 23, 0.58
 """Keeps every test camera at least 0.4 m from every training camera."""
 BOUNDS = torch.tensor([[-1.5, -1.5, -0.2], [1.5, 1.5, 1.4]])
 LEAD = (
-    f"Toys on a table, simulated by MuJoCo, seen in {CAMERAS * TIMES} pictures from {CAMERAS} places, and "
+    f"Toys on a table, simulated by MuJoCo, seen in {PICTURES} pictures from {CAMERAS} places, and "
     "learned from those alone on this computer's processor. The pictures are drawn, not filmed: this "
     "shows that everything works, not how well a video of your own would do."
 )
@@ -71,7 +73,7 @@ def run_demo(out: Path, *, minutes: float | None = None, seed: int = 0) -> Path:
     check_new_folder(out, name="out")
     ensure_kernels()
     data, run = out / "data", out / "run"
-    print(f"1/4 simulating toys and drawing {CAMERAS * TIMES} training pictures", flush=True)
+    print(f"1/4 simulating toys and drawing {PICTURES} training pictures", flush=True)
     try:
         truth = Simulated()
         test = _write_data(truth, data)
@@ -93,7 +95,7 @@ def run_demo(out: Path, *, minutes: float | None = None, seed: int = 0) -> Path:
         "SSIM": f"{metrics['ssim']:.4f}",
         "Training": f"{seconds:.0f} s, {os.cpu_count()} cores, no GPU",
         "Gaussians": f"{len(scene.at(0.0)):,}",
-        "Training pictures": f"{CAMERAS * TIMES}",
+        "Training pictures": f"{PICTURES}",
         "Their size": f"{SIZE} × {SIZE} pixels",
         "Held-out pictures": f"{metrics['images']}",
         "Seed": str(seed),
@@ -145,12 +147,15 @@ def make_cameras(count: int, *, shift: float = 0.0) -> Cameras:
 def _write_data(truth: Simulated, folder: Path) -> Cameras:
     """Write the pictures; gives the test cameras."""
     places = make_cameras(CAMERAS)
-    which = torch.arange(CAMERAS * TIMES)
-    times = _moments(TIMES)[which // CAMERAS]
-    chosen = places[which % CAMERAS]
+    moment, place = (
+        torch.arange(TIMES * CAMERAS) // CAMERAS,
+        torch.arange(TIMES * CAMERAS) % CAMERAS,
+    )
+    taken = (moment + place) % EVERY == 0
+    times, chosen = _moments(TIMES)[moment[taken]], places[place[taken]]
     train_views = dataclasses.replace(chosen, times=times)
     # Between the training views in place, and between their moments in time.
-    test = make_cameras(TIMES - 1, shift=TEST_SHIFT)
+    test = make_cameras(TEST_CAMERAS, shift=TEST_SHIFT)[torch.arange(TIMES - 1) % TEST_CAMERAS]
     moments = _moments(TIMES)
     test = dataclasses.replace(test, times=_on_frames((moments[1:] + moments[:-1]) / 2))
     splits = {

@@ -59,9 +59,9 @@ def toys() -> SceneSpec:
             Sphere(name="red-ball", radius=0.15, position=(-0.877, 0.1, 0.549), material=_paint(0.85, 0.2, 0.17, "stripes")),
             Box(name="blue-cube", size=(0.26, 0.26, 0.26), position=(0.25, -0.04, 0.13), material=_paint(0.16, 0.36, 0.8)),
             Box(name="other-cube", size=(0.26, 0.26, 0.26), position=(0.27, 0.25, 0.13), material=_paint(0.2, 0.5, 0.85)),
-            Sphere(name="green-ball", radius=0.17, position=(0.5, -0.75, 0.75), velocity=(-0.25, 0.05, 0), material=_paint(0.16, 0.6, 0.36, "dots", bounce=0.92)),
-            Sphere(name="violet-ball", radius=0.13, position=(0.85, 0.75, 0.5), velocity=(-0.5, -0.1, 1.0), material=_paint(0.55, 0.3, 0.72, "stripes", bounce=0.85)),
-            Box(name="brick", size=(0.34, 0.2, 0.14), position=(-0.5, -0.8, 0.6), velocity=(0.35, 0.1, 1.2), angular_velocity=(2.0, 4.0, 1.0), material=_paint(0.95, 0.68, 0.15, "checker")),
+            Sphere(name="green-ball", radius=0.17, position=(0.5, -0.75, 0.55), velocity=(-0.25, 0.05, 0), material=_paint(0.16, 0.6, 0.36, "dots", bounce=0.92)),
+            Sphere(name="violet-ball", radius=0.13, position=(0.8, 0.7, 0.3), velocity=(-0.35, -0.1, 0.9), material=_paint(0.55, 0.3, 0.72, "stripes", bounce=0.85)),
+            Box(name="brick", size=(0.34, 0.2, 0.14), position=(-0.45, -0.75, 0.45), velocity=(0.25, 0.1, 0.9), angular_velocity=(1.0, 2.0, 0.5), material=_paint(0.95, 0.68, 0.15, "checker")),
         ),
         fields=(Gravity(),), floor=None, background=(1.0, 1.0, 1.0), duration=DURATION, fps=float(FPS),
     )  # fmt: skip

@@ -55,6 +55,18 @@ def test_patches_touch_thinking_alone() -> None:
     assert torch.equal(r.think(memory, 2)[0].hidden, plain.hidden)
 
 
+def test_patches_of_reading_leave_thinking_alone() -> None:
+    torch.manual_seed(0)
+    r = build_reasoner("recycled", Size(16, 3, 2, 32), EventSizes(4, 3, 3)).eval()
+    memory = r.read(draw(2, 5, 16), real(5))
+    plain, _ = r.think(memory, 2)
+    with patched(r, 1, torch.ones(16), place="read"):
+        assert torch.equal(r.think(memory, 2)[0].hidden, plain.hidden)
+        other = r.read(draw(2, 5, 16), real(5))
+    assert torch.equal(other.cache.keys[1], memory.cache.keys[1])
+    assert not torch.allclose(other.cache.keys[2], memory.cache.keys[2])
+
+
 def scene(positions: Tensor) -> Slots:
     n, t, b = positions.shape[:3]
     looks = torch.zeros(n, b, 4)

@@ -123,7 +123,7 @@ def test_cutouts_cover_what_is_there_and_hold_no_backdrop() -> None:
     ((cutout, depth),) = truth.cutouts(cameras)
     alpha = cutout[..., 3]
     assert ((alpha == 255) <= (depth > 0)).all() and ((depth > 0) <= (alpha > 0)).all()
-    assert 0.2 < (alpha == 255).mean() < 0.8 and ((alpha > 0) & (alpha < 255)).any()
+    assert 0.15 < (alpha == 255).mean() < 0.8 and ((alpha > 0) & (alpha < 255)).any()
     assert not cutout[..., :3][alpha == 0].any()
     # The table's rim is darker than the backdrop, and stays so where pixels are shared with it.
     shared = (alpha > 60) & (alpha < 255)
@@ -132,5 +132,5 @@ def test_cutouts_cover_what_is_there_and_hold_no_backdrop() -> None:
 
 def test_the_test_views_are_new_in_place_and_in_time() -> None:
     places: Any = demo.make_cameras(demo.CAMERAS).centres
-    test = demo.make_cameras(demo.TIMES - 1, shift=demo.TEST_SHIFT).centres
+    test = demo.make_cameras(demo.TEST_CAMERAS, shift=demo.TEST_SHIFT).centres
     assert torch.cdist(places, test).min() > 0.4

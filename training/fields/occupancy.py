@@ -25,10 +25,12 @@ FADE = 0.9
 """What an update leaves of a cell that nothing was found in."""
 LEAST = 0.01
 """Optical depth of a step from which a cell holds something."""
-FIRST = 0.1
+FIRST = 0.04
 """What cells hold at the start."""
 SWEPT = 64
 """Updates in which the sweep comes to every cell once."""
+SEEN_AT = 6
+"""Moments at which masks are asked where the scene is."""
 SEEN = 0.6
 """Share of a moment's pictures that must show something at a cell, where pictures have masks."""
 
@@ -68,11 +70,14 @@ class Occupancy:
         note_depths(points, depth, self.grid)
 
 
-def seen_by_masks(dataset: Dataset, bounds: torch.Tensor, moments: int, cells: int) -> Any:
+def seen_by_masks(
+    dataset: Dataset, bounds: torch.Tensor, moments: int, cells: int, *, unseen: bool = True
+) -> Any:
     """Occupancy at the start [moments, cells, cells, cells]: where a moment's masks allow something.
 
     A cell is kept where at least `SEEN` of the pictures of its moment that it falls into show something
-    there, or none sees it. Everything is, where pictures have no masks.
+    there; `unseen` says whether one is that none of them sees. Everything is kept, where pictures have no
+    masks.
     """
     full = np.ones((moments, cells, cells, cells), np.uint8)
     views = dataset.train
@@ -91,8 +96,31 @@ def seen_by_masks(dataset: Dataset, bounds: torch.Tensor, moments: int, cells: i
             inside, there = _project(views, int(i), centres, radius)
             sees += inside
             shows += there
-        full[moment] = (shows >= SEEN * sees).reshape(cells, cells, cells)
+        kept = (shows >= SEEN * sees) & (unseen | (sees > 0))
+        full[moment] = kept.reshape(cells, cells, cells)
     return full
+
+
+def box_of_masks(dataset: Dataset, *, cells: int = 48) -> torch.Tensor:
+    """The part [2, 3] of the data's box in which masks allow something at any time, and a cell around it.
+
+    The planes' cells are few and spread over the whole box, so it should not be larger than it must be.
+
+    >>> from clay4d.training.warm import _dataset
+    >>> box_of_masks(_dataset()).tolist()  # its pictures have no masks
+    [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
+    """
+    bounds = dataset.bounds.float()
+    moments = SEEN_AT if dataset.duration > 0 else 1
+    ever = seen_by_masks(dataset, bounds, moments, cells, unseen=False).any(0)
+    if not ever.any():
+        return bounds.clone()
+    low, high = bounds
+    places = np.argwhere(ever)
+    first, last = (torch.from_numpy(x).float() for x in (places.min(0) - 1, places.max(0) + 2))
+    size = (high - low) / cells
+    box = torch.stack([low + first.clamp(min=0) * size, low + last.clamp(max=cells) * size])
+    return torch.minimum(box, high)
 
 
 def _project(views: Any, index: int, centres: Any, radius: float) -> tuple[Any, Any]:

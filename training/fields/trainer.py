@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clay4d.renderers.volume import Blend, find_places, rays_through, shade_places
+from clay4d.renderers.volume import Blend, Places, find_places, rays_through, shade_places
 from clay4d.scenes import Dataset
 from clay4d.scenes.fields import FieldScene, KPlanes
 from clay4d.scenes.fields.kplanes import add_plane_gradient
 from clay4d.training.adam import FusedAdam, any_nonfinite
 from clay4d.training.config import KPlanes as Options
 from clay4d.training.config import TrainConfig
-from clay4d.training.fields.occupancy import Occupancy, seen_by_masks
+from clay4d.training.fields.occupancy import Occupancy, box_of_masks, seen_by_masks
 from clay4d.training.fields.pool import Draw, PixelPool
 from clay4d.training.fields.regularise import add_regularisers
 from clay4d.training.frames import generator
@@ -60,63 +60,57 @@ class FieldTrainer:
     """A run's state and its step."""
 
     def __init__(self, config: TrainConfig, dataset: Dataset, *, resuming: bool = False) -> None:
-        """A run at its first step; `resuming` says that a checkpoint brings the occupancy."""
+        """A run at its first step; `resuming` says that a checkpoint brings box and occupancy."""
         assert config.field is not None
         self.config, self.dataset, self.options = config, dataset, config.field
         self.poses = None
         torch.manual_seed(config.seed)
-        options = self.options
+        self.scene = self._first_scene(resuming)
+        self.occupancy = Occupancy(self.scene, seed=config.seed)
+        self.pool = PixelPool(dataset.train, seed=config.seed)
+        field = self.scene.field
+        self.optimisers = {
+            name: FusedAdam([value], lr=1.0, eps=1e-15) for name, value in field.tensors().items()
+        }
+        self.rays = max(FEWEST, self.options.places // self.options.along)
+        self.step_done = 0
+        self._grad = np.zeros(field.levels.size, np.float32)
+
+    def _first_scene(self, resuming: bool) -> FieldScene:
+        options, dataset = self.options, self.dataset
         field = KPlanes(
             resolution=options.resolution, time_resolution=options.time_resolution,
             features=options.features, levels=options.levels, width=options.width,
             geometry=options.geometry,
         )  # fmt: skip
         moments = options.moments if dataset.duration > 0 else 1
+        bounds = dataset.bounds.float().clone()
         occupied = np.ones((moments, *(options.cells,) * 3), np.uint8)
         if not resuming:
-            occupied = seen_by_masks(dataset, dataset.bounds, moments, options.cells)
+            bounds = box_of_masks(dataset) if options.tight else bounds
+            occupied = seen_by_masks(dataset, bounds, moments, options.cells)
         background = dataset.background or (0.0, 0.0, 0.0)
-        self.scene = FieldScene(
-            field, dataset.bounds.float(), occupied, dataset.duration, background, options.along
-        )
-        self.occupancy = Occupancy(self.scene, seed=config.seed)
-        self.pool = PixelPool(dataset.train, seed=config.seed)
-        self.optimisers = {
-            name: FusedAdam([value], lr=1.0, eps=1e-15) for name, value in field.tensors().items()
-        }
-        self.rays = max(FEWEST, options.places // options.along)
-        self.step_done = 0
-        self._grad = np.zeros(field.levels.size, np.float32)
+        return FieldScene(field, bounds, occupied, dataset.duration, background, options.along)
 
     def step(self) -> FieldReport:
         """Some rays, one move of everything."""
         draw = self.pool.draw(self.step_done, self.rays)
-        scene, cameras = self.scene, self.dataset.train.cameras
-        rays = rays_through(scene, cameras, draw.which, draw.xy)
-        places = find_places(scene, rays, jitter=draw.jitter)
+        rays = rays_through(self.scene, self.dataset.train.cameras, draw.which, draw.xy)
+        places = find_places(self.scene, rays, jitter=draw.jitter)
         features = torch.from_numpy(places.features).requires_grad_()
-        depth, colours = shade_places(scene, rays, places, features)
+        depth, colours = shade_places(self.scene, rays, places, features)
         summed, left = Blend.apply(depth, colours, places.rays, len(draw.which))
         behind, target = self._target(draw)
         off = summed + left[:, None] * behind - target
+        # Rays that meet nothing cannot be moved; their number must not scale the gradient.
         hit = np.unique(places.rays).size
         loss = off.square().sum() / (3 * max(hit, 1))
         loss.backward()
         value = float(loss.detach())
         if not math.isfinite(value):
             self._name_nonfinite()
-        self._grad[:] = 0
-        above = features.grad
-        assert above is not None
-        levels = scene.field.levels
-        add_plane_gradient(
-            places.points, scene.field.planes, levels, above.contiguous().numpy(), self._grad
-        )
-        if self.step_done % REGULARISED_EVERY == 0:
-            add_regularisers(
-                scene.field.planes, levels, self.options, self._grad, times=REGULARISED_EVERY
-            )
-        scene.field.planes.grad = torch.from_numpy(self._grad)
+        assert features.grad is not None
+        self._gather(places, features.grad)
         self._move()
         self.occupancy.note(places.points, depth.detach().numpy())
         self.occupancy.update(self.step_done)
@@ -124,6 +118,15 @@ class FieldTrainer:
         self.step_done += 1
         mse = float(off.detach().square().mean())
         return FieldReport(self.step_done, value, mse, len(draw.which))
+
+    def _gather(self, places: Places, above: Tensor) -> None:
+        """The planes' gradient: of the features and, every few steps, of the regularisers."""
+        planes, levels = self.scene.field.planes, self.scene.field.levels
+        self._grad[:] = 0
+        add_plane_gradient(places.points, planes, levels, above.contiguous().numpy(), self._grad)
+        if self.step_done % REGULARISED_EVERY == 0:
+            add_regularisers(planes, levels, self.options, self._grad, times=REGULARISED_EVERY)
+        planes.grad = torch.from_numpy(self._grad)
 
     def _target(self, draw: Draw) -> tuple[Tensor, Tensor]:
         """What is behind each ray and what its pixel shows."""
