@@ -13,6 +13,7 @@ def benchmark(
     *,
     out: Path,
     data: Path | None = None,
+    real: Path | None = None,
     systems: tuple[str, ...] = (),
     weights: Path | None = None,
     videos: Path | None = None,
@@ -24,11 +25,13 @@ def benchmark(
     """Compare systems that foretell on equal terms; leaves results.json and report.html.
 
     Args:
-        suite: predict, ood, hidden-physics, renderer, real, thoughts, thoughts-ood, outside or smoke; or
-            thoughts-graphs, which trains small reasoners on puzzles of reachability.
+        suite: predict, ood, hidden-physics, generate, reconstruct, renderer, real, thoughts, thoughts-ood, outside
+            or smoke; all runs every one but the last two; thoughts-graphs trains small reasoners on puzzles of
+            reachability.
         out: a new folder.
         data: worlds of make-worlds, or the folder of real data sets or of ProsQA's files; smoke and renderer
-            need none.
+            need none, reconstruct takes a data set of pictures, too.
+        real: the folder of real data sets, for the suite `all`, whose `data` are worlds.
         systems: a choice of the suite's, such as static, engine-nominal or world-model; all of them by default.
         weights: of the world model, a file or a run; the released ones by default.
         videos: of outside models, a folder for each, for the suite `outside`; without it that suite writes
@@ -47,6 +50,15 @@ def benchmark(
         return
     if suite == "outside":
         _outside(data, videos, out, limit, command)
+        return
+    if suite == "all":
+        from clay4d.benchmark.everything import run_all
+
+        run_all(
+            out, data=data, real=real, weights=weights, limit=limit, seeds=seeds, resume=resume,
+            command=command,
+        )  # fmt: skip
+        print(f"{out}: see {out / 'report.html'}")
         return
     results = run_suite(
         suite, out, data=data, systems=systems, weights=weights, limit=limit, seeds=seeds, resume=resume,
