@@ -27,7 +27,7 @@ KIND = "kind"
 """Key that names the member of a union."""
 _SHORT = reprlib.Repr()
 """Says what was got: aliases of aliases (`&a [*b, *b]`) would be longer than memory in full."""
-_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict = 3, 8, 8, 8
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict = 2, 8, 8, 8
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
 
 
