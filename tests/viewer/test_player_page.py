@@ -86,7 +86,7 @@ def ours(page: Any, scene: Scene, pane: int = 0) -> np.ndarray[Any, Any]:
     K = torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
     view = torch.tensor(said["view"]).reshape(4, 4).T
     now = Cameras(view[None], K[None], part["width"], part["height"], torch.tensor([state["time"]]))
-    drawn = render(scene, now, depth=False, backend="reference").images[0]
+    drawn = render(scene, now, depth=False).images[0]
     return np.asarray((drawn.clamp(0, 1) * 255).round())
 
 
