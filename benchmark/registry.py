@@ -9,9 +9,11 @@ from typing import Any
 
 from clay4d.benchmark.cases import Source, WorldCases
 from clay4d.benchmark.hidden import FittedTerms, TrueEngine
+from clay4d.benchmark.prompted import PlannerEngine, PromptCases, PromptedModel, TrueWorld
 from clay4d.benchmark.real import RealCases
+from clay4d.benchmark.reconstruct import CapturedCases, NearestPicture, Reconstruction
 from clay4d.benchmark.renderer import CpuRasteriser, RendererCases, TorchReference
-from clay4d.benchmark.suites import COUNTS, SuiteConfig
+from clay4d.benchmark.suites import COUNTS, KINDS, SuiteConfig
 from clay4d.benchmark.systems import (
     ConstantAcceleration,
     ConstantVelocity,
@@ -36,6 +38,9 @@ SYSTEMS: dict[str, Callable[..., Any]] = {
     "engine-stated": partial(IdentifiedEngine, stated=True), "engine-identified": IdentifiedEngine, "contact-identified": IdentifiedContact, "world-model": Learned,
     "engine-fitted-terms": FittedTerms, "engine-true": TrueEngine,
     "cpu": CpuRasteriser, "torch-reference": TorchReference,
+    "planner-engine": PlannerEngine, "world-model-prompted": PromptedModel, "true-world": TrueWorld,
+    "nearest-picture": NearestPicture,
+    **{f"gaussians-{kind}": partial(Reconstruction, kind) for kind in KINDS},
     **{f"world-model-{n}": partial(Learned, samples=0, thoughts=n) for n in COUNTS},
     **{f"world-model-{n}": partial(Learned, samples=0, disturbance=d) for n, d in SPOILED.items()},
 }  # fmt: skip
@@ -43,8 +48,15 @@ SOURCES: dict[str, Callable[[SuiteConfig, Path], Source]] = {
     "worlds": WorldCases,
     "real": RealCases,
     "renderer": RendererCases,
+    "prompts": PromptCases,
+    "captured": CapturedCases,
 }
-DRAWS = ("world-model",)
+DRAWS = (
+    "world-model",
+    "world-model-prompted",
+    "planner-engine",
+    *(f"gaussians-{k}" for k in KINDS),
+)
 """Systems that draw, and are asked once a seed; all others would say the same again."""
 LEARNED = ("world-model",)
 """Names that systems which take `weights` begin with."""

@@ -133,7 +133,7 @@ class TorchReference:
 class RendererCases:
     """Random scenes, drawn from the suite's own seeds; no folder is read."""
 
-    protocols = (
+    protocols: tuple[tuple[str, str], ...] = (
         (
             "*",
             "random Gaussians with harmonics of degree 3 and a camera in; a picture, the gradients of a fixed loss "
@@ -169,7 +169,7 @@ class _Judge:
             true = draw_splats(self.splats, rasterization_reference, dtype=torch.float64, rounds=0)
             values["image_error"] = float(np.abs(found.image - true.image).max())
             values["gradient_error"] = max(
-                float(np.linalg.norm(a - b) / max(np.linalg.norm(b), 1e-12))
+                float(np.linalg.norm(a - b)) / max(float(np.linalg.norm(b)), 1e-12)
                 for a, b in zip(found.gradients, true.gradients)
             )
         return Measured(values)

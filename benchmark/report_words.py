@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from clay4d.benchmark.report_numbers import head_of, lead, ranked, shared, systems_of, tasks_of
 from clay4d.benchmark.results import Hypothesis, Results
+from clay4d.benchmark.suites import CEILINGS
 
 VERDICTS = {"holds": "Holds", "fails": "Refuted", "undecided": "Undecided"}
 
@@ -22,7 +23,7 @@ def summary(results: Results) -> str:
 def _of_all(results: Results) -> str:
     """The ranking over all scenes, where all tasks share a metric, and whether the first two differ."""
     metric = head_of(results)
-    known = ranked(results, "all", metric)
+    known = [k for k in ranked(results, "all", metric) if k[1] not in CEILINGS]
     if not known or not shared(results, metric):
         return ""
     unit = results.metric(metric).unit
@@ -33,7 +34,7 @@ def _of_all(results: Results) -> str:
     else:
         said = f"Over all scenes {first} is off least, by {_figure(known[0][0], unit)} at the mean"
         rest = [f"{name} by {_figure(mean, unit)}" for mean, name in known[1:]]
-    said = ", ".join([said, *rest]) + "."
+    said = ", ".join([said, *rest]) + "." + _told(results, metric)
     found = lead(results, first, known[1][1], "all", metric) if len(known) > 1 else None
     if found is None:
         return said
@@ -41,6 +42,16 @@ def _of_all(results: Results) -> str:
     if found.low > 0:
         return f"{said} Its lead over {known[1][1]} is more than chance ({ahead})."
     return f"{said} Its lead over {known[1][1]} may be chance ({ahead})."
+
+
+def _told(results: Results, metric: str) -> str:
+    """What those reach that are told the truth."""
+    unit = results.metric(metric).unit
+    told = [
+        f"{name}, told the truth, {_figure(mean, unit)}"
+        for mean, name in ranked(results, "all", metric) if name in CEILINGS
+    ]  # fmt: skip
+    return f" (For scale: {'; '.join(told)}.)" if told else ""
 
 
 def _of_parts(results: Results) -> str:
@@ -51,13 +62,13 @@ def _of_parts(results: Results) -> str:
     won: dict[str, list[str]] = defaultdict(list)
     for task in tasks:
         own = next((m.name for m in results.metrics if tasks_of(results, m.name, task)), "")
-        best = ranked(results, task, own) if own else []
+        best = [k for k in ranked(results, task, own) if k[1] not in CEILINGS] if own else []
         if best:
             won[best[0][1]].append(
                 f"{named(task)} ({_figure(best[0][0], results.metric(own).unit)})"
             )
     said = [f"{system} is best {_listed(parts)}" for system, parts in won.items()]
-    none = [s for s in systems_of(results) if s not in won]
+    none = [s for s in systems_of(results) if s not in (*won, *CEILINGS)]
     if none:
         said.append(f"{_listed(none)} {'is' if len(none) == 1 else 'are'} best nowhere")
     text = "; ".join(said)

@@ -163,8 +163,10 @@ def _measured(worker: Worker, case: Case, config: SuiteConfig, *, truth: bool) -
         return row | {"reason": answer.reason}
     try:
         found = case.measure(answer.prediction)
-    except Unscored as error:
+    except (Unscored, ValueError) as error:
         return row | {"reason": str(error)}
+    if not all(np.isfinite(v) for v in found.values.values()):
+        return row | {"reason": "its answer has NaN or infinity"}
     at = {m: {f"{h:g}": v for h, v in by.items()} for m, by in found.at.items()}
     row |= {"values": dict(found.values), "at": at}
     if isinstance(answer.prediction, Prediction):

@@ -60,6 +60,12 @@ def test_words_say_what_was_won_and_lost() -> None:
     higher = dataclasses.replace(results(), metrics=(Metric("centre_error", "", "higher"), results().metrics[1]))  # fmt: skip
     assert "Over all scenes learned scores most, 0.265 at the mean" in summary(higher)
     assert ranked(higher, "all", "centre_error")[0][1] == "learned"
+    told = [dataclasses.replace(m, system="engine-true") for m in results().measurements if m.system == "engine"]  # fmt: skip
+    said = summary(dataclasses.replace(results(), measurements=(*results().measurements, *told)))
+    assert (
+        "engine is off least, by 0.165 m" in said and "engine-true, told the truth, 0.165 m" in said
+    )
+    assert "engine-true is best" not in said and "engine-true are best" not in said
     assert summary(dataclasses.replace(results(), measurements=())) == "No system answered."
 
 
