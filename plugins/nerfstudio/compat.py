@@ -50,3 +50,15 @@ def on_cpu(args: list[str]) -> list[str]:
     if said or not args or args[0].startswith("-") or torch.cuda.is_available():
         return args
     return [args[0], "--machine.device-type", "cpu", *args[1:]]
+
+
+def at_home(args: list[str]) -> list[str]:
+    """The arguments of ns-viewer with a page for this computer alone, unless they say another or only ask.
+
+    >>> at_home(["--load-config", "c.yml"])[-2:]
+    ['--viewer.websocket-host', '127.0.0.1']
+    """
+    said = any(a.split("=")[0].replace("_", "-") == "--viewer.websocket-host" for a in args)
+    if said or "--help" in args or "-h" in args:
+        return args
+    return [*args, "--viewer.websocket-host", "127.0.0.1"]

@@ -12,7 +12,7 @@ import yaml
 
 from clay4d.cli import main
 from clay4d.plugins.nerfstudio import launch
-from clay4d.plugins.nerfstudio.compat import on_cpu
+from clay4d.plugins.nerfstudio.compat import at_home, on_cpu
 from clay4d.scenes import Dataset
 from clay4d.scenes.loaders import load_dataset, write_transforms
 from clay4d.scenes.store import load_scene
@@ -124,3 +124,5 @@ def test_other_methods_are_sent_to_the_cpu() -> None:
     """Unless the user says where, or asks for help."""
     assert on_cpu(["nerfacto", "--machine.device_type", "cuda"])[1] == "--machine.device_type"
     assert on_cpu(["--help"]) == ["--help"]
+    assert at_home(["--viewer.websocket_host=0.0.0.0"]) == ["--viewer.websocket_host=0.0.0.0"]
+    assert at_home(["--help"]) == ["--help"]
