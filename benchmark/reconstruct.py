@@ -121,7 +121,8 @@ class NearestPicture:
         late = np.abs(asked.times[:, None] - taken.times)
         late = np.round(late / max(float(np.ptp(taken.times)), 1e-9), 3)
         off = np.linalg.norm(other[:, None] - own, axis=-1)
-        return question.images[(1e6 * late + off).argmin(1)]
+        nearest: np.ndarray = question.images[(1e6 * late + off).argmin(1)]
+        return nearest
 
 
 def config_of(kind: str, steps: int, *, seed: int = 0) -> TrainConfig:
@@ -182,10 +183,16 @@ class CapturedCases:
         steps = self._config.steps
         if self._worlds is None:
             question, truth = given_pictures(self._folder, steps)
+            cameras = 1
         else:
             scene = self._worlds.read(place.index, cameras=[0]).scene
             question, truth = ring_pictures(SceneSpec.from_json(scene), steps)
-        return Case(question, np.zeros(0), _Judge(truth))
+            cameras = len(range(1, RING, HELD))
+
+        def film(found: UInt8[np.ndarray, "M H W 3"]) -> UInt8[np.ndarray, "T H W 3"]:
+            return found[::cameras]  # all moments of one held-out camera
+
+        return Case(question, np.zeros(0), _Judge(truth), film=film, truth=film(truth))
 
 
 def ring_pictures(scene: SceneSpec, steps: int) -> tuple[Captured, UInt8[np.ndarray, "M H W 3"]]:
