@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := $(filter-out tests benchmarks build,$(patsubst %/__init__.py,%,$(wildcard */__init__.py)))
 
-.PHONY: demo test lint types links blender nerfstudio report bench format docs
+.PHONY: demo test lint types links blender nerfstudio report bench format docs fuzz
 
 # A small scene: simulated, trained on and shown in about three minutes; nothing is downloaded.
 demo: runs/demo/index.html
@@ -57,6 +57,10 @@ report: .venv/ready
 # Speed of the rasteriser, the loss and Adam, each against a rival timed in turn with it.
 bench: .venv/ready
 	$(BIN)/python benchmarks/rasterizer.py
+
+# 10,000 damaged inputs of every format; goes on where it stopped. FORMATS="ply spz-3" chooses some.
+fuzz: .venv/ready
+	$(BIN)/python tests/hardening/fuzz.py $(FORMATS) --cases $(or $(CASES),10000)
 
 # Khronos' validator of glTF is for the tests alone, which skip where npm or its package is missing.
 # torch first and alone: the pinned version is the CPU build, an unpinned one brings CUDA.

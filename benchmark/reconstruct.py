@@ -121,8 +121,8 @@ class NearestPicture:
         late = np.abs(asked.times[:, None] - taken.times)
         late = np.round(late / max(float(np.ptp(taken.times)), 1e-9), 3)
         off = np.linalg.norm(other[:, None] - own, axis=-1)
-        nearest: np.ndarray = question.images[(1e6 * late + off).argmin(1)]
-        return nearest
+        chosen: UInt8[np.ndarray, "M H W 3"] = question.images[(1e6 * late + off).argmin(1)]
+        return chosen
 
 
 def config_of(kind: str, steps: int, *, seed: int = 0) -> TrainConfig:

@@ -204,7 +204,7 @@ def load_results(path: str | Path) -> Results:
         raise FileNotFoundError(f"results got {path}; expected a results.json there.")
     try:
         raw = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path.name} is not JSON ({error}); expected results.json.") from None
     return from_dict(Results, raw, path.name)
 

@@ -4,7 +4,7 @@
 
 A run trained with --keep-checkpoints is also probed at each kept step. Probes learn on `train` worlds and
 are scored on `test`, as in benchmarks/thoughts.py; nothing is chosen on `test`: the layer that is patched is the one whose
-state before any thought is decoded best on held-back training worlds, for each concept. Prints tables in
+state before any thought is decoded best on held-back training worlds, the last layer left out. Prints tables in
 Markdown and leaves the numbers in FILE.json.
 """
 
@@ -78,12 +78,13 @@ def grid(
 
 
 def best_layer(x: dict[str, np.ndarray], labels: np.ndarray, layers: int) -> int:
-    """The layer whose first state tells most on the last fifth of the training worlds."""
+    """The layer whose first state tells most on the last fifth of the training worlds; not the last
+    one, which no other token looks at."""
     rows = np.flatnonzero(labels >= 0)
     cut = len(rows) * 4 // 5
     a, b = rows[:cut], rows[cut:]
     scores = []
-    for k in range(layers):
+    for k in range(max(layers - 1, 1)):
         z = x[f"{k + 1}/0"]
         scores.append(probed((z[a], labels[a]), (z[b], labels[b]), classes=2).mean)
     return int(np.argmax(scores)) + 1

@@ -195,12 +195,13 @@ def read_path(path: str | Path) -> tuple[Cameras, float]:
         raise FileNotFoundError(
             f"path got {str(path)!r}; expected {', '.join(PATHS)} or a path file that is there."
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise ValueError(f"{path.name} is not JSON ({error}); expected a path file.") from None
     try:
         return _parse(raw)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         reason = f"no key {error}" if isinstance(error, KeyError) else f"{error}".rstrip(".")
+        reason = " ".join(reason.split())[:300]
         raise ValueError(
             f"{path.name} got {reason}; expected a path file: width, height, fps and cameras, each "
             "with time, viewmat [4][4] and K [3][3], or keyframes, each with at, time, viewmat and fov."

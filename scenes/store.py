@@ -79,9 +79,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("clay4d", "null"))
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+    except (SafetensorError, ValueError, RecursionError, OSError) as error:
+        why = "".join(c if c.isprintable() else "?" for c in str(error))[:300]
         raise ValueError(
-            f"{path} got {error}; expected a whole clay4d file. Make it again."
+            f"{path} got {why}; expected a whole clay4d file. Make it again."
         ) from error
     if not isinstance(header, dict):
         raise ValueError(f"{path} got no clay4d header; expected a file written by clay4d.")

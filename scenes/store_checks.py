@@ -6,6 +6,7 @@ index would read another's memory, and a wrong size would take all of it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -41,6 +42,22 @@ def check_header(header: dict[str, Any]) -> None:
             raise ValueError(f"{name} got {value!r}; expected 0 to {most:g}. Make the file again.")
 
 
+def check_entries(where: str, header: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Refuse a header that lacks one of `wanted`, each with its type.
+
+    Raises:
+        ValueError: names the entry; true and false are no numbers.
+
+    >>> check_entries("a.safetensors", {"step": 3}, {"step": int})
+    """
+    for name, kind in wanted.items():
+        value = header.get(name)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise ValueError(
+                f"{where} got {name} {str(value)[:60]!r}; expected one. Make the file again."
+            )
+
+
 def check_shapes(tensors: dict[str, Tensor], motion: Motion) -> None:
     """Refuse tensors that do not fit each other or `motion`, a model that may lie on the meta device.
 
@@ -62,7 +79,18 @@ def check_shapes(tensors: dict[str, Tensor], motion: Motion) -> None:
     given |= {f"motion.{k}": v for k, v in motion.tensors().items()}
     if "raw.moves" in tensors:
         given["raw.moves"] = torch.empty(n, dtype=torch.uint8, device="meta")
-    for name, target in given.items():
+    check_like(tensors, given)
+
+
+def check_like(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Refuse tensors that lack one of `wanted` or have it in another shape or type.
+
+    Raises:
+        ValueError: names the tensor, its shape and the one expected.
+
+    >>> check_like({"a": torch.zeros(2)}, {"a": torch.ones(2)})
+    """
+    for name, target in wanted.items():
         value = tensors.get(name)
         if value is None or value.shape != target.shape or value.dtype != target.dtype:
             got = "nothing" if value is None else _said(value)

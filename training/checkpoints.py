@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 
 from clay4d.scenes.store import read_tensors, scene_header, scene_tensors, write_tensors
-from clay4d.scenes.store_checks import check_indices, check_shapes
+from clay4d.scenes.store_checks import check_entries, check_indices, check_like, check_shapes
 from clay4d.training.trainer import Trainer
 
 FORMAT = "clay4d-checkpoint-1"
+ENTRIES = {
+    "motion": str, "adam_steps": dict, "step": int, "moving": bool, "seconds": int | float
+}  # fmt: skip
 
 
 def save_checkpoint(path: Path, trainer: Trainer, *, seconds: float) -> None:
@@ -65,6 +68,7 @@ def set_trainer_state(
     """
     if header.get("format") != FORMAT:
         raise ValueError(f"{where} got format {header.get('format')!r}; expected {FORMAT!r}.")
+    check_entries(where, header, ENTRIES)
     if header["motion"] != trainer.scene.motion.kind:
         raise ValueError(
             f"{where} got motion {header['motion']!r}; expected {trainer.scene.motion.kind!r}. "
@@ -81,13 +85,14 @@ def set_trainer_state(
     if absent:
         raise ValueError(f"{where} got no {absent[0]}; expected it. Resume with the run's config.")
     check_shapes(tensors, trainer.scene.motion)
+    check_like(tensors, shared)
     check_indices(raw, trainer.scene.motion)
     trainer.replace_rows(raw)
     with torch.no_grad():
         for name, value in shared.items():
             value.copy_(tensors[name])
     _restore_adam(trainer, tensors, header["adam_steps"])
-    density = {k.removeprefix("density."): v for k, v in tensors.items() if "density." in k}
+    density = _density(trainer, tensors)
     trainer.set_density_state(density)
     trainer.step_done, trainer.moving = header["step"], header["moving"]
 
@@ -96,8 +101,26 @@ def _restore_adam(trainer: Trainer, tensors: dict[str, Tensor], steps: dict[str,
     for name, optimiser in trainer.optimisers.all().items():
         if name not in steps:
             continue
+        parameter = optimiser.param_groups[0]["params"][0]
+        kept = (f"adam.{name}.exp_avg", f"adam.{name}.exp_avg_sq")
+        check_like(tensors, dict.fromkeys(kept, parameter))
+        check_entries("adam_steps", steps, {name: int})
         state: dict[str, Any] = {
             k: tensors[f"adam.{name}.{k}"].clone() for k in ("exp_avg", "exp_avg_sq")
         }
         state["step"] = torch.tensor(float(steps[name]))
-        optimiser.state[optimiser.param_groups[0]["params"][0]] = state
+        optimiser.state[parameter] = state
+
+
+def _density(trainer: Trainer, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What density control had gathered: a number for each Gaussian, under the names it knows."""
+    had = {k.removeprefix("density."): v for k, v in tensors.items() if k.startswith("density.")}
+    known = list(trainer.density_state()) or ["grad2d", "count", "radii"]
+    lacking = [k for k in trainer.density_state() if k not in had]
+    wrong = [k for k, v in had.items() if k not in known or v.shape != (len(trainer.scene),)]
+    if lacking or wrong or not all(v.is_floating_point() for v in had.values()):
+        raise ValueError(
+            f"density got {', '.join([*lacking, *wrong])[:200] or 'whole numbers'} amiss; expected "
+            "a number for each Gaussian. Resume from another checkpoint."
+        )
+    return had

@@ -11,6 +11,7 @@ import torch
 
 from clay4d.physics_baseline.engines.trajectory import Contact, Trajectory
 from clay4d.scenes.store import read_tensors, write_tensors
+from clay4d.scenes.store_checks import check_entries
 
 FORMAT = "clay4d-trajectory-1"
 _PLAIN = {"engine", "step", "names", "contacts", "vertices", "faces"}
@@ -45,6 +46,7 @@ def load_trajectory(path: str | Path) -> Trajectory:
     if header.get("format") != FORMAT:
         raise ValueError(f"{path} got format {header.get('format')!r}; expected {FORMAT!r}.")
     arrays = {k: v.numpy() for k, v in tensors.items()}
+    _check(str(path), arrays, header)
     grouped = {
         group: {k.partition(".")[2]: v for k, v in arrays.items() if k.startswith(f"{group}.")}
         for group in ("vertices", "faces")
@@ -61,3 +63,42 @@ def load_trajectory(path: str | Path) -> Trajectory:
         engine=header["engine"], step=header["step"], names=tuple(header["names"]),
         contacts=contacts, vertices=grouped["vertices"], faces=grouped["faces"], **plain,
     )  # fmt: skip
+
+
+def _check(path: str, arrays: dict[str, Any], header: dict[str, Any]) -> None:
+    """Refuse what is no trajectory: entries of other types, arrays of other shapes.
+
+    Raises:
+        ValueError: naming what is wrong.
+    """
+    wanted = {"engine": str, "step": int | float, "names": list, "contacts": list}
+    check_entries(path, header, wanted)
+    frames = len(arrays["times"]) if "times" in arrays and arrays["times"].ndim == 1 else 0
+    bodies = len(header["names"])
+    shapes = {
+        "times": (), "positions": (bodies, 3), "quats": (bodies, 4), "velocities": (bodies, 3),
+        "angular_velocities": (bodies, 3), "kinetic": (bodies,), "potential": (bodies,),
+        "work": (), "momentum": (3,), "angular_momentum": (3,),
+    }  # fmt: skip
+    plain = {k: v.shape for k, v in arrays.items() if "." not in k}
+    known = all(isinstance(name, str) for name in header["names"])
+    if not known or plain != {k: (frames, *tail) for k, tail in shapes.items()}:
+        raise ValueError(
+            f"{path} got names and arrays that do not fit; expected a trajectory's. Make it again."
+        )
+    if not all(_is_contact(c) for c in header["contacts"]):
+        raise ValueError(f"{path} got contacts; expected those of a trajectory. Make it again.")
+
+
+def _is_contact(raw: Any) -> bool:
+    if not isinstance(raw, dict):
+        return False
+    numbers = [raw.get(k) for k in ("time", "end", "speed", "impulse")]
+    lists = [raw.get(k) for k in ("bodies", "position", "normal")]
+    if not all(isinstance(v, list) for v in lists) or [len(v) for v in lists] != [2, 3, 3]:  # type: ignore[arg-type]
+        return False
+    numbers += [*lists[1], *lists[2]]  # type: ignore[misc]
+    return all(isinstance(n, int | float) for n in numbers) and all(
+        isinstance(b, str)
+        for b in lists[0]  # type: ignore[union-attr]
+    )

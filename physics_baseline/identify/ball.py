@@ -25,6 +25,7 @@ from clay4d.physics_baseline.identify.tracks import Track
 from clay4d.physics_baseline.identify.unknowns import Unknown, start_unknowns
 from clay4d.physics_baseline.spec import Buoyancy, Drag, Gravity, SceneSpec, Sphere
 from clay4d.physics_baseline.spec.fields import ForceField
+from clay4d.scenes.loaders.images import read_npz
 from clay4d.scenes.loaders.panoptic import WORLD_FROM_FILE, load_panoptic
 
 FPS = 30.0
@@ -59,8 +60,7 @@ def load_ball(
     path = Path(folder) / "ball_track.npz"
     if not path.is_file():
         raise FileNotFoundError(f"folder got {str(folder)!r}; expected one with ball_track.npz.")
-    with np.load(path, allow_pickle=False) as file:
-        xyz = file["xyz"][slice(*frames)].astype(np.float64)
+    xyz = read_npz(path, "xyz")[0][slice(*frames)].astype(np.float64)
     return Track("ball", np.arange(len(xyz)) / FPS, xyz @ WORLD_FROM_FILE[:3, :3].T, position_noise=noise)  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 from clay4d.physics_baseline.identify.fit import Experiment
 from clay4d.physics_baseline.identify.tracks import Track, rotation_between
 from clay4d.physics_baseline.spec import Box, Floor, Gravity, Material, SceneSpec
+from clay4d.scenes.loaders.images import read_npz
 
 WIDTH_NOISE = 0.12
 """Shares of the width and radians that count as much as each other when fitting: what the untouched
@@ -146,9 +147,9 @@ def load_tosses(folder: str | Path) -> Tosses:
     path = Path(folder) / "tosses.npz"
     if not path.is_file():
         raise FileNotFoundError(f"folder got {str(folder)!r}; expected one with tosses.npz.")
-    with np.load(path, allow_pickle=False) as file:
-        states, lengths = file["state"].astype(np.float64), file["length"].astype(np.int64)
-        dt, half = float(file["dt"]), float(file["half_width_m"])
+    state, length, step, width = read_npz(path, "state", "length", "dt", "half_width_m")
+    states, lengths = state.astype(np.float64), length.astype(np.int64)
+    dt, half = float(step), float(width)
     if states.ndim != 2 or states.shape[1] != 13 or len(states) != lengths.sum():
         raise ValueError(
             f"tosses.npz got states of shape {list(states.shape)} for {lengths.sum()} frames; "

@@ -176,7 +176,7 @@ class _Client:
     def _content(self, raw: bytes) -> str:
         try:
             return str(json.loads(raw)["choices"][0]["message"]["content"] or "")
-        except (ValueError, KeyError, IndexError, TypeError):
+        except (ValueError, KeyError, IndexError, TypeError, RecursionError):
             raise PlanError(
                 f"{self.url} answered {raw[:200]!r}; expected a chat completion. Is it an OpenAI-compatible service?"
             ) from None

@@ -93,13 +93,23 @@ def part(cls: type[T]) -> type[T]:
     return result
 
 
+MOST = 100
+"""Problems that are told at the most."""
+
+
 def explain_errors(error: pydantic.ValidationError, root: type) -> str:
     """One line for each wrong field: `bodies[2].radius got -0.1; expected more than 0 metres.`"""
     lines = []
     for item in error.errors(include_url=False):
         path, unit = _path(item["loc"], root)
         lines.append(_line(path, unit, item))
-    return "\n".join(dict.fromkeys(lines))
+    # Names of fields come from the file, too: they may be long, or control the terminal.
+    plain = [
+        "".join(c if c.isprintable() else "?" for c in part)[:500]
+        for line in lines[:MOST]
+        for part in line.split("\n")
+    ]
+    return "\n".join(dict.fromkeys(plain))
 
 
 def _path(loc: tuple[int | str, ...], root: type) -> tuple[str, str]:

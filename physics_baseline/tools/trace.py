@@ -23,7 +23,7 @@ def read_trace(path: str | Path) -> list[dict[str, Any]]:
         raise FileNotFoundError(f"trace got {path}; expected a trace.json. Check the path.")
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} got {error}; expected a trace in JSON.") from None
     calls: Any = raw.get("calls") if isinstance(raw, dict) else None
     good = isinstance(calls, list) and all(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,9 @@ from clay4d.renderers.player.sampling import Progress, Sampled, moments_of, samp
 from clay4d.renderers.player.streams import Streams
 from clay4d.renderers.player.tracks import add_track, moments_at
 from clay4d.renderers.render import raster_options
-from clay4d.scenes import Scene
+from clay4d.scenes import Gaussians, Scene
+from clay4d.scenes.exchange.parts import refuse_fields
+from clay4d.scenes.exchange.sequence import SplatSequence
 
 PLACE = 1 / 4
 """Step of means, in standard deviations of the usual Gaussian."""
@@ -35,16 +39,54 @@ def add_scene(
 ) -> dict[str, Any]:
     """Keep a scene in `streams`; gives its header.
 
+    Files in a folder have nothing to do with each other: each is a clip of one moment. Other scenes are
+    one clip.
+
     Raises:
-        ValueError: as `sampled` does.
+        ValueError: as `sampled` does; a radiance field.
     """
-    moments = moments_of(scene.duration, frames)
-    parts = sampled(scene, moments, progress=progress)
+    refuse_fields(scene)
     drawn = raster_options(scene)
+    if isinstance(scene, SplatSequence):
+        times = _of_files(scene.times, frames)
+        clips = [_clip(streams, _Moment(scene, t), t, 1, iter) for t in progress(times)]
+    else:
+        moments = moments_of(scene.duration, frames)
+        clips = [_clip(streams, scene, 0.0, moments, progress)]
     return {
         "near": drawn["near_plane"], "eps2d": drawn["eps2d"],
-        "antialiased": drawn["rasterize_mode"] == "antialiased", "count": parts.means.shape[1], "moments": moments,
-        "duration": float(scene.duration), "background": [float(c) for c in scene.background],
+        "antialiased": drawn["rasterize_mode"] == "antialiased", "duration": float(scene.duration),
+        "background": [float(c) for c in scene.background], "clips": clips,
+        "count": max(clip["count"] for clip in clips), "moments": sum(clip["moments"] for clip in clips),
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """A scene that stands at one moment."""
+
+    scene: Scene
+    time: float
+    duration = 0.0
+    background = (0.0, 0.0, 0.0)
+
+    def at(self, time: float) -> Gaussians:
+        return self.scene.at(self.time)
+
+
+def _of_files(times: Sequence[float], frames: int | None) -> list[float]:
+    """The times of all files, or of as many, evenly chosen."""
+    if frames is None or frames >= len(times):
+        return list(times)
+    return [times[round(k * (len(times) - 1) / (frames - 1))] for k in range(frames)]
+
+
+def _clip(
+    streams: Streams, scene: Scene, start: float, moments: int, progress: Progress
+) -> dict[str, Any]:
+    parts = sampled(scene, moments, progress=progress)
+    return {
+        "time": start, "count": parts.means.shape[1], "moments": moments,
         "degree": math.isqrt(parts.sh.shape[2]) - 1, "smooth": _is_smooth(scene, parts, moments),
         **add_parts(streams, parts),
     }  # fmt: skip

@@ -140,6 +140,7 @@ class Drawer {
     gl.bindBuffer(gl.ARRAY_BUFFER, model.order);
     gl.bufferData(gl.ARRAY_BUFFER, answer.order, gl.STREAM_DRAW);
     model.count = answer.order.length;
+    if (answer.degree !== undefined) model.degree = answer.degree;
   }
 
   // A buffer of at least this size to draw into.
@@ -180,9 +181,9 @@ class Drawer {
     gl.uniform2f(at.focal, camera.focal[0] * sx, camera.focal[1] * sy);
     gl.uniform2f(at.centre, camera.centre[0] * sx, camera.centre[1] * sy);
     gl.uniform2f(at.size, width, height);
-    gl.uniform2f(at.steps, scene.colours.step, scene.harmonics.step);
+    gl.uniform2f(at.steps, scene.clips[0].colours.step, scene.clips[0].harmonics.step);
     gl.uniform1f(at.eps, scene.eps2d);
-    gl.uniform1i(at.degree, scene.degree);
+    gl.uniform1i(at.degree, model.degree);
     gl.uniform1i(at.antialiased, scene.antialiased);
     gl.bindVertexArray(model.array);
     gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, model.count);

@@ -3,7 +3,9 @@
 // then {time, order} with the arrays that have changed since the last answer.
 function engine(hear, say) {
   "use strict";
-  let scene, tracks, state, shown = null;
+  // `scene` and `tracks` are those of the clip that is shown; others stay open in `clips`, a few of them.
+  let whole, data, scene, tracks, state = {}, shown = null;
+  const clips = new Map(), KEPT = 12;
 
   async function inflate(data, [at, size]) {
     const stream = new Blob([new Uint8Array(data, at, size)]).stream();
@@ -108,13 +110,32 @@ function engine(hear, say) {
   }
 
   async function load(message) {
-    scene = message.scene;
-    tracks = {};
-    for (const name of ["means", "turns", "log_scales", "opacities", "colours", "harmonics"])
-      tracks[name] = await opened(message.data, scene[name]);
-    tracks.quats = rotations(await columns(message.data, scene.quats.base), scene.quats.step);
-    state = { order: new Uint32Array(scene.count), spare: new Uint32Array(scene.count) };
+    whole = message.scene;
+    data = message.data;
+    await choose(0);
     say({ ready: true });
+  }
+
+  // Turn to the clip nearest to a time, the earlier of two; gives whether it is another.
+  async function choose(time) {
+    let wanted = whole.clips[0];
+    for (const clip of whole.clips)
+      if (Math.abs(clip.time - time) < Math.abs(wanted.time - time)) wanted = clip;
+    if (scene === wanted) return false;
+    let made = clips.get(wanted);
+    if (!made) {
+      made = {};
+      for (const name of ["means", "turns", "log_scales", "opacities", "colours", "harmonics"])
+        made[name] = await opened(data, wanted[name]);
+      const three = await columns(data, wanted.quats.base);
+      scene = wanted;
+      made.quats = rotations(three, wanted.quats.step);
+      clips.set(wanted, made);
+      if (clips.size > KEPT) clips.delete(clips.keys().next().value);
+    }
+    [scene, tracks] = [wanted, made];
+    state = { order: new Uint32Array(scene.count), spare: new Uint32Array(scene.count) };
+    return true;
   }
 
   // Places, opacities and rotations: two texels of four floats for each Gaussian.
@@ -167,7 +188,7 @@ function engine(hear, say) {
     let count = 0, from = state.order, to = state.spare;
     for (let n = 0; n < N; n++) {
       const d = view[0] * p[8 * n] + view[1] * p[8 * n + 1] + view[2] * p[8 * n + 2] + view[3];
-      if (!(d >= scene.near) || p[8 * n + 3] < 1 / 255) continue;
+      if (!(d >= whole.near) || p[8 * n + 3] < 1 / 255) continue;
       depth[0] = d;
       keys[n] = bits[0];
       from[count++] = n;
@@ -182,10 +203,11 @@ function engine(hear, say) {
     return from.slice(0, count);
   }
 
-  function show({ time, view, tag }) {
-    const answer = { time, tag }, first = shown === null, send = [];
+  async function show({ time, view, tag }) {
+    const answer = { time, tag }, first = await choose(time) || shown === null, send = [];
     if (first || (shown !== time && scene.moments > 1)) {
-      const rows = shares(scene.duration > 0 ? time / scene.duration * (scene.moments - 1) : 0);
+      const rows = shares(whole.duration > 0 ? time / whole.duration * (scene.moments - 1) : 0);
+      if (first) answer.degree = scene.degree;
       state.poses = poses(rows);
       answer.poses = state.poses.slice();
       if (first || tracks.log_scales.weights) answer.sizes = sizes(rows);

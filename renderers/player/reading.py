@@ -38,7 +38,11 @@ class PlayedScene:
 
     def at(self, time: float) -> Gaussians:
         """The Gaussians `time` seconds after the start, rounded as the file has them."""
-        entry, count = self._entry, self._entry["moments"]
+        clips = self._entry["clips"]
+        entry = (
+            min(clips, key=lambda clip: abs(clip["time"] - time)) if len(clips) > 1 else clips[0]
+        )
+        count = entry["moments"]
         place = time / self.duration * (count - 1) if self.duration > 0 else 0.0
         rows = moments_at(min(max(place, 0.0), count - 1), count, smooth=entry["smooth"])
 
@@ -55,7 +59,7 @@ class PlayedScene:
         )  # fmt: skip
 
     def __len__(self) -> int:
-        return int(self._entry["count"])
+        return int(self._entry["clips"][0]["count"])
 
 
 def read_player(path: str | Path) -> list[PlayedScene]:

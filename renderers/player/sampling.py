@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -18,7 +19,7 @@ UNSEEN = 1 / 255
 PER_SECOND = 25
 FEWEST, MOST = 50, 300
 """Moments that are kept if nobody says how many: 25 a second within these bounds."""
-Progress = Callable[[Iterable[int]], Iterable[int]]
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 
 @dataclass(frozen=True)

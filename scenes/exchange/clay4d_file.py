@@ -96,9 +96,11 @@ def read_clay4d(path: str | Path) -> SplatScene:
         raise ValueError(f"{path} got format {header.get('format')!r}; expected {FORMAT!r}.")
     codings = header.get("tensors")
     if not isinstance(codings, dict) or codings.keys() != data.keys():
-        raise ValueError(f"{path} got other tensors than its header says. Make the file again.")
+        raise ValueError(
+            f"{path} got other tensors than its header says; expected the same. Make the file again."
+        )
     if not all(isinstance(c, dict) for c in codings.values()):
-        raise ValueError(f"{path} got codings that are no objects. Make the file again.")
+        raise ValueError(f"{path} got codings; expected an object for each. Make the file again.")
     claimed = sum(coded_size(coding) for coding in codings.values())
     if claimed > INFLATED * Path(path).stat().st_size:
         raise ValueError(

@@ -96,7 +96,7 @@ def coded_size(coding: dict[str, Any]) -> int:
     >>> coded_size({"kind": "float16", "shape": [10, 3]})
     60
     """
-    shape, kind = coding.get("shape"), coding.get("kind")
+    shape, kind = coding.get("shape"), str(coding.get("kind"))
     if not isinstance(shape, list) or not all(type(n) is int and 0 <= n < 2**40 for n in shape):
         raise ValueError(f"shape got {shape!r}; expected whole numbers. Make the file again.")
     count = math.prod(shape)
@@ -109,7 +109,7 @@ def coded_size(coding: dict[str, Any]) -> int:
         raise ValueError(f"coding got step {step!r}, bytes {depth!r}; expected > 0 and 1 to 5.")
     if kind == "rotations" and (len(shape) != 2 or shape[1] != 4):
         raise ValueError(f"rotations got shape {shape}; expected [N, 4]. Make the file again.")
-    if kind == "steps" and coding.get("dtype") not in DTYPES:
+    if kind == "steps" and str(coding.get("dtype")) not in DTYPES:
         raise ValueError(f"dtype got {coding.get('dtype')!r}; expected {', '.join(DTYPES)}.")
     return count * int(depth)
 
@@ -164,7 +164,9 @@ def unpacked(data: bytes, size: int) -> bytes:
             f"data got {error}; expected an .xz stream. Make the file again."
         ) from error
     if len(made) != size or not decoder.eof or decoder.unused_data:
-        raise ValueError(f"data got other than {size} bytes inside. Make the file again.")
+        raise ValueError(
+            f"data got another size; expected {size} bytes inside. Make the file again."
+        )
     return made
 
 

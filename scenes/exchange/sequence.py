@@ -75,7 +75,9 @@ def numbered(folder: Path) -> list[Path]:
     found = [
         (int(digits[-1]), path.name, path)
         for path in folder.iterdir()
-        if path.suffix.lower() == ".ply" and (digits := re.findall(r"\d{1,18}", path.stem))
+        if path.suffix.lower() == ".ply"
+        and path.is_file()
+        and (digits := re.findall(r"\d{1,18}", path.stem))
     ]
     return [path for _, _, path in sorted(found)]
 

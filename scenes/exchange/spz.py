@@ -254,7 +254,7 @@ def _still(header: Header, tables: list[UInt8[np.ndarray, " B"]]) -> Still:
     sh = np.concatenate(
         [
             ((shades / 255.0 - 0.5) / COLOUR).reshape(n, 1, 3),
-            (rest.reshape(n, -1, 3) - 128.0) / 128,
+            (rest.reshape(n, REST[header.degree], 3) - 128.0) / 128,
         ],
         1,
     )[:, :16]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -23,6 +25,8 @@ BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.Decomp
 BROKEN_ARRAY = (ValueError, OSError, EOFError, SyntaxError, TypeError, OverflowError, TokenError)
 """What numpy raises on damaged headers of npy files, which it reads as Python's literals."""
 
+LARGEST_ARRAY = 1 << 30
+"""Bytes that an array in a compressed file may have: a megabyte of zip can hold a gigabyte of zeros."""
 ENDS = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}
 """The mark at the end of a whole file; some programs write a little more after it."""
 
@@ -163,6 +167,28 @@ def read_npy(root: Path, name: str) -> np.ndarray[Any, Any]:
             f"{name} got entries of type {array.dtype}; expected numbers. Write it again."
         )
     return array
+
+
+def read_npz(path: Path, *names: str) -> list[np.ndarray[Any, Any]]:
+    """Arrays of an npz file by their names; nothing is unpickled, and no bomb is inflated.
+
+    Raises:
+        ValueError: not an npz file, an array that is missing or objects, or one beyond `LARGEST_ARRAY`.
+    """
+    try:
+        with zipfile.ZipFile(path) as bundle:
+            sizes = {i.filename.removesuffix(".npy"): i.file_size for i in bundle.infolist()}
+        large = [n for n in names if sizes.get(n, 0) > LARGEST_ARRAY]
+        if large:
+            raise ValueError(f"{sizes[large[0]]} bytes of {large[0]}")
+        with np.load(path, allow_pickle=False) as file:
+            return [np.asarray(file[name]) for name in names]
+    except (*BROKEN_ARRAY, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:  # fmt: skip
+        why = " ".join(str(error).replace(str(path), path.name).split())[:200]
+        raise ValueError(
+            f"{path.name} got no readable arrays ({why}); expected {', '.join(names)}, each of at "
+            f"most {LARGEST_ARRAY >> 20} MB. Copy it again."
+        ) from None
 
 
 def read_depth(root: Path, name: str) -> Float[np.ndarray, "H W"]:

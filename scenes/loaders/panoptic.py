@@ -8,12 +8,10 @@ init_pt_cld.npz. The world's y points down there: it is turned once, here, so th
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -25,13 +23,13 @@ from clay4d.scenes.dataset import MEMORY_BUDGET, Dataset, Views
 from clay4d.scenes.loaders.bounds import camera_bounds
 from clay4d.scenes.loaders.fields import array, inverse, positive, read_json, rigid
 from clay4d.scenes.loaders.images import (
-    BROKEN_ARRAY,
     check_size,
     find,
     header,
     inside,
     read_image,
     read_mask,
+    read_npz,
     with_mask,
 )
 
@@ -197,14 +195,12 @@ def _points(root: Path) -> Float[Tensor, "P 6"] | None:
     name = "init_pt_cld.npz"
     if not _there(root, name):
         return None
-    try:
-        with np.load(inside(root, name), allow_pickle=False) as file:
-            data = np.asarray(file["data"], np.float32)
-    except (*BROKEN_ARRAY, KeyError, BadZipFile, zlib.error) as error:
-        why = " ".join(str(error).split())[:200]
+    (data,) = read_npz(inside(root, name), "data")
+    if data.dtype.kind not in "iuf":
         raise ValueError(
-            f"{name} got no readable points ({why}); expected an array `data`. Copy it again."
-        ) from None
+            f"{name} got entries of type {data.dtype}; expected numbers. Copy it again."
+        )
+    data = data.astype(np.float32)
     if data.ndim != 2 or data.shape[1] < 6 or not np.isfinite(data).all():
         raise ValueError(
             f"{name} got data of shape {list(data.shape)}; expected finite numbers [P, 6 or more]. "

@@ -20,15 +20,17 @@ def benchmark(
     limit: int | None = None,
     seeds: int | None = None,
     resume: bool = False,
+    quick: bool = False,
 ) -> None:
     """Compare systems that foretell on equal terms; leaves results.json and report.html.
 
     Args:
         suite: predict, ood, hidden-physics, generate, reconstruct, renderer, real, thoughts, thoughts-ood, outside
-            or smoke; all runs every one but the last two.
+            or smoke; all runs every one but the last two; thoughts-graphs trains small reasoners on puzzles of
+            reachability.
         out: a new folder.
-        data: worlds of make-worlds, or the folder of real data sets; smoke and renderer need none,
-            reconstruct takes a data set of pictures, too.
+        data: worlds of make-worlds, or the folder of real data sets or of ProsQA's files; smoke and renderer
+            need none, reconstruct takes a data set of pictures, too.
         real: the folder of real data sets, for the suite `all`, whose `data` are worlds.
         systems: a choice of the suite's, such as static, engine-nominal or world-model; all of them by default.
         weights: of the world model, a file or a run; the released ones by default.
@@ -37,11 +39,15 @@ def benchmark(
         limit: scenes of each split, the first ones.
         seeds: how many times systems that draw are asked; once by default.
         resume: go on with a run that was stopped.
+        quick: of thoughts-graphs: minutes in place of hours.
     """
     from clay4d.benchmark.report import summary, write_report
     from clay4d.benchmark.run import run_suite
 
     command = " ".join(["clay4d", *sys.argv[1:]])
+    if suite == "thoughts-graphs":
+        _graphs(out, data, systems, command, resume=resume, quick=quick)
+        return
     if suite == "outside":
         _outside(data, videos, out, limit, command)
         return
@@ -60,6 +66,24 @@ def benchmark(
     )  # fmt: skip
     write_report(results, out / "report.html")
     print(f"{summary(results)}\n{out}: see {out / 'report.html'}")
+
+
+def _graphs(
+    out: Path,
+    data: Path | None,
+    systems: tuple[str, ...],
+    command: str,
+    *,
+    resume: bool,
+    quick: bool,
+) -> None:
+    """The suite that trains its systems itself."""
+    from clay4d.benchmark.thoughts_graphs import chosen, lines, run_graphs
+
+    config = chosen(systems, quick=quick)
+    results = run_graphs(out, data=data, config=config, resume=resume, command=command)
+    print("\n".join(lines(results)))
+    print(f"{out}: see {out / 'report.html'}")
 
 
 def _outside(

@@ -21,6 +21,7 @@ def export(
     *,
     time: float | None = None,
     frames: int | None = None,
+    mesh: bool = False,
     title: str = "",
     up: Literal["x", "y", "z", "-x", "-y", "-z"] = "z",
 ) -> None:
@@ -36,8 +37,10 @@ def export(
         time: seconds after the start; the start by default.
         frames: this many moments from the start to the end, in the place of one: for USD, folders, and
             glTF of rigid parts; for .html 25 a second, within 50 to 300, by default.
+        mesh: the surface as triangles instead, from our depth: OUT is .glb, .ply, .obj, or with --frames
+            a folder for numbered .ply files. Needs the extra `mesh`.
         title: what stands above the scene, for .html.
-        up: axis that points up, for .html and .mp4 of files without data; -y in most scenes of 3DGS.
+        up: axis that points up, for .html, .mp4 and --mesh of files without data; -y in most scenes of 3DGS.
     """
     from clay4d.cli import _check_run, render
 
@@ -55,6 +58,9 @@ def export(
         raise ValueError("time and frames got both; expected one of them. Leave one out.")
     if frames is not None and frames < 2:
         raise ValueError(f"frames got {frames}; expected at least 2. Or use --time.")
+    if mesh:
+        _export_meshes(runs[0], out, time=time or 0.0, frames=frames, up=up)
+        return
     if page:
         _export_page(runs, out, time=time or 0.0, frames=frames, title=title, up=up)
         return
@@ -68,24 +74,48 @@ def export(
 
     write = writer_for(out) if out.suffix else write_ply_sequence
     scene, _, _ = load_run(runs[0])
-    times = [time or 0.0]
-    if frames is not None:
-        times = [scene.duration * k / (frames - 1) for k in range(frames)]
     if isinstance(scene, FieldScene):
         refuse_fields(scene)
     else:
-        write(scene, out, times=times)
+        write(scene, out, times=_times(scene.duration, time or 0.0, frames))
         print(f"{out}: {len(scene)} Gaussians")
 
 
-def _export_page(
-    runs: Sequence[Path], out: Path, *, time: float, frames: int | None, title: str, up: Any
-) -> None:
+def _times(duration: float, time: float, frames: int | None) -> list[float]:
+    if frames is None:
+        return [time]
+    return [duration * k / (frames - 1) for k in range(frames)]
+
+
+def _export_meshes(run: Path, out: Path, *, time: float, frames: int | None, up: Any) -> None:
+    from clay4d.renderers.mesh import write_meshes
+    from clay4d.scenes.exchange.parts import refuse_fields
+    from clay4d.scenes.fields import FieldScene
+    from clay4d.training.run import load_run
+
+    scene, _, data = load_run(run)
+    if isinstance(scene, FieldScene):
+        refuse_fields(scene)
+        return
+    times, cameras = _times(scene.duration, time, frames), data_cameras(run, data)
+    count = write_meshes(scene, out, times=times, cameras=cameras, up=up, progress=_bar("meshes"))
+    print(f"{out}: {count} meshes")
+
+
+def _bar(what: str) -> Any:
+    """A progress bar with the time that is left, where a person watches."""
     import sys
 
     from rich.console import Console
     from rich.progress import track
 
+    said = Console(stderr=True)
+    return lambda rows: track(rows, what, console=said, disable=not sys.stderr.isatty())
+
+
+def _export_page(
+    runs: Sequence[Path], out: Path, *, time: float, frames: int | None, title: str, up: Any
+) -> None:
     from clay4d.renderers.player import write_player
     from clay4d.scenes.exchange.parts import refuse_fields
     from clay4d.scenes.fields import FieldScene
@@ -100,11 +130,6 @@ def _export_page(
         name = run.resolve().stem if run.is_file() else run.resolve().name
         scenes[name if name not in scenes else f"{name} ({len(scenes) + 1})"] = scene
         cameras = cameras if cameras is not None else data_cameras(run, data)
-    said = Console(stderr=True)
-
-    def progress(moments: Any) -> Any:
-        return track(moments, "moments", console=said, disable=not sys.stderr.isatty())
-
     write_player(
         out,
         scenes,
@@ -113,7 +138,7 @@ def _export_page(
         title=title,
         time=time,
         up=up,
-        progress=progress,
+        progress=_bar("moments"),
     )
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB. Open it in a browser.")
 

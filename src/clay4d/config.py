@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import reprlib
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,10 @@ T = TypeVar("T")
 
 KIND = "kind"
 """Key that names the member of a union."""
+_SHORT = reprlib.Repr()
+"""Says what was got: aliases of aliases (`&a [*b, *b]`) would be longer than memory in full."""
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict = 2, 8, 8, 8
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
 
 
 def kind_name(cls: type) -> str:
@@ -92,7 +97,7 @@ def load_config(cls: type[T], path: str | Path, *, but: tuple[str, ...] = ()) ->
         raw = {k: v for k, v in raw.items() if k not in but}
     if cls is dict:
         if not isinstance(raw, dict):
-            raise ValueError(f"{path.name} got {raw!r}; expected a mapping.")
+            raise ValueError(f"{path.name} got {_SHORT.repr(raw)}; expected a mapping.")
         return cast(T, raw)
     return from_dict(cls, raw, path.name)
 
@@ -134,17 +139,21 @@ def preset_folder() -> Path:
 
 def _read(path: Path) -> Any:
     try:
-        text = path.read_text(encoding="utf-8")
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FileNotFoundError(f"config got {path}; expected a YAML file there.") from None
-    try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
+        # Not YAML's own: bytes that are no UTF-8, dates that are none, lists in lists without end.
         reason = " ".join(str(error).split())
         raise ValueError(
-            f"{path.name} is not YAML ({reason}); expected key: value lines."
+            f"{path.name} is not YAML ({_said(reason)}); expected key: value lines."
         ) from None
     return {} if raw is None else raw
+
+
+def _said(text: str) -> str:
+    """At most 300 characters of a text, in ones that can be printed."""
+    return "".join(c if c.isprintable() else "?" for c in text)[:300]
 
 
 def _members(hint: Any) -> int:
@@ -174,7 +183,9 @@ def _plain(value: Any, *, tagged: bool) -> Any:
 
 def _dataclass(cls: Any, raw: Any, where: str, at: str) -> Any:
     if not isinstance(raw, Mapping):
-        raise ValueError(f"{_at(where, at)} got {raw!r}; expected a mapping of {cls.__name__}.")
+        raise ValueError(
+            f"{_at(where, at)} got {_SHORT.repr(raw)}; expected a mapping of {cls.__name__}."
+        )
     hints = get_type_hints(cls)
     fields = [f for f in dataclasses.fields(cls) if f.init]
     names = [f.name for f in fields]
@@ -182,7 +193,7 @@ def _dataclass(cls: Any, raw: Any, where: str, at: str) -> Any:
         if key not in names:
             known = ", ".join(names) or "nothing: it has no keys"
             place = f"{_at(where, at)}: " if not at else f"{_at(where, at)} got "
-            raise ValueError(f"{place}unknown key {key!r}; expected one of {known}.")
+            raise ValueError(f"{place}unknown key {_SHORT.repr(key)}; expected one of {known}.")
     for f in fields:
         required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         if required and f.name not in raw:
@@ -212,7 +223,7 @@ def _value(hint: Any, raw: Any, where: str, at: str) -> Any:
         if found:
             return value
     expected = " or ".join(_words(option) for option in options)
-    raise ValueError(f"{_at(where, at)} got {raw!r}; expected {expected}.")
+    raise ValueError(f"{_at(where, at)} got {_SHORT.repr(raw)}; expected {expected}.")
 
 
 def _member(classes: list[Any], raw: Any, where: str, at: str) -> Any:
@@ -220,7 +231,7 @@ def _member(classes: list[Any], raw: Any, where: str, at: str) -> Any:
     known = {kind_name(c): c for c in classes}
     kind = raw.get(KIND) if isinstance(raw, Mapping) else raw
     if not isinstance(raw, Mapping) or str(kind) not in known:
-        kinds, got = ", ".join(known), "no kind" if kind is None else f"kind {kind!r}"
+        kinds, got = ", ".join(known), "no kind" if kind is None else f"kind {_SHORT.repr(kind)}"
         raise ValueError(f"{_at(where, at)} got {got}; expected {{kind: one of {kinds}}}.")
     rest = {k: v for k, v in raw.items() if k != KIND}
     return _dataclass(known[str(kind)], rest, where, at)

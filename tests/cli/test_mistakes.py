@@ -143,6 +143,8 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(
         ("render RUN --frames 0 --out OUT.mp4", "got 0"),
         ("export RUN OUT.obj", "expected .gltf"),
         ("export RUN", "expected RUN and OUT"),
+        ("export RUN OUT.glb --mesh --frames 3", "Name a folder"),
+        ("export RUN OUT.spz --mesh", "expected .glb, .ply, .obj"),
         ("export RUN RUN OUT.ply", "runs got 2"),
         ("export RUN OUT.html --frames 1001", "frames got 1001"),
         ("export RUN OUT.ply --time 0 --frames 2", "Leave one out"),

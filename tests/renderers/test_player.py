@@ -15,7 +15,10 @@ from clay4d.renderers.player.coding import ROTATION, STEPS, TURN
 from clay4d.renderers.player.streams import Streams, from_text, read_floats, read_whole, to_text
 from clay4d.renderers.player.tracks import find_modes, moments_at
 from clay4d.scenes import Gaussians
+from clay4d.scenes.exchange import read_ply_sequence, write_ply
+from clay4d.scenes.motion import Static
 from clay4d.scenes.quaternions import from_rotation_vector, multiply, rotate
+from clay4d.scenes.splat_scene import SplatScene, raw_from_gaussians
 
 
 class Wheel:
@@ -58,7 +61,7 @@ def test_what_is_read_again_is_within_the_steps(tmp_path: Path) -> None:
     assert (shown.name, len(shown), shown.duration) == ("wheel", 397, 1.0)
     assert (shown.near, shown.antialiased, shown.eps2d) == (0.05, True, 0.1)
     assert shown.background == (0.2, 0.4, 0.6)
-    place = shown._entry["means"]["step"]
+    place = shown._entry["clips"][0]["means"]["step"]
     assert place <= 0.05 / 4
     for moment in (0, 11, 39):
         got = shown.at(moment / 39)
@@ -79,10 +82,29 @@ def test_between_the_moments_it_goes_on_round(tmp_path: Path) -> None:
     scene = Wheel()
     write_player(tmp_path / "a.html", {"wheel": scene}, frames=41)
     (shown,) = read_player(tmp_path / "a.html")
-    assert shown._entry["smooth"]
+    assert shown._entry["clips"][0]["smooth"]
     got = shown.at(10.5 / 40)
     truth, _ = matched(got, scene.at(10.5 / 40))
     assert (got.means - truth.means).norm(dim=1).mean() < 0.015
+
+
+def test_files_of_a_folder_are_shown_one_after_another(tmp_path: Path) -> None:
+    """They differ in number, and the nearest in time is shown."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for k, count in enumerate((50, 80, 30)):
+        raw = raw_from_gaussians(Wheel(count).at(0.1 * k))
+        write_ply(SplatScene(raw, Static()), folder / f"frame_{k}.ply")
+    sequence = read_ply_sequence(folder)
+    write_player(tmp_path / "a.html", {"x": sequence})
+    (shown,) = read_player(tmp_path / "a.html")
+    assert shown.duration == pytest.approx(2 / 30)
+    for time, count in ((0.0, 47), (0.018, 77), (0.03, 77), (2 / 30, 27), (9.0, 27)):
+        assert len(shown.at(time)) == count
+        truth, _ = matched(shown.at(time), sequence.at(time))
+        assert (shown.at(time).means - truth.means).abs().max() < 0.05 / 8 + 1e-6
+    write_player(tmp_path / "b.html", {"x": sequence}, frames=2)
+    assert [len(read_player(tmp_path / "b.html")[0].at(t)) for t in (0.0, 1.0)] == [47, 27]
 
 
 def test_few_modes_say_what_moves_alike() -> None:

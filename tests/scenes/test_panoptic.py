@@ -72,9 +72,9 @@ def test_panoptic_needs_whole_tables_and_masks(posed: Any, tmp_path: Path) -> No
     whole = (tmp_path / "cut.npz").read_bytes()
     for size in range(1, len(whole), 60):
         (tmp_path / "init_pt_cld.npz").write_bytes(whole[:size])
-        posed.refused(tmp_path, "init_pt_cld.npz got no readable points")
+        posed.refused(tmp_path, "init_pt_cld.npz got no readable arrays")
     np.savez(tmp_path / "init_pt_cld.npz", data=np.array([{}], dtype=object))
-    posed.refused(tmp_path, "init_pt_cld.npz got no readable points")  # no pickle is opened
+    posed.refused(tmp_path, "init_pt_cld.npz got no readable arrays")  # no pickle is opened
 
 
 def test_the_box_is_where_the_cameras_look(posed: Any) -> None:

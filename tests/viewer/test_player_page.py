@@ -15,7 +15,10 @@ from PIL import Image
 from clay4d.renderers import render
 from clay4d.renderers.player import read_player, write_player
 from clay4d.scenes import Cameras, Gaussians, Scene
+from clay4d.scenes.exchange import read_ply_sequence, write_ply
+from clay4d.scenes.motion import Static
 from clay4d.scenes.quaternions import from_rotation_vector, multiply, rotate
+from clay4d.scenes.splat_scene import SplatScene, raw_from_gaussians
 
 Page = tuple[Any, list[str]]
 
@@ -83,7 +86,7 @@ def ours(page: Any, scene: Scene, pane: int = 0) -> np.ndarray[Any, Any]:
     K = torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
     view = torch.tensor(said["view"]).reshape(4, 4).T
     now = Cameras(view[None], K[None], part["width"], part["height"], torch.tensor([state["time"]]))
-    drawn = render(scene, now, depth=False, backend="reference").images[0]
+    drawn = render(scene, now, depth=False).images[0]
     return np.asarray((drawn.clamp(0, 1) * 255).round())
 
 
@@ -186,6 +189,23 @@ def test_two_scenes_have_one_clock_and_one_camera(browser: Any, tmp_path: Path) 
         assert psnr(shown[60:], ours(page, scene, i)[60:]) > 52
     assert page.get_by_text("<i>two</i>", exact=True).is_visible()
     assert page.locator("h1").inner_text() == "<b>pair</b>" == page.title()
+    page.close()
+    assert faults == []
+
+
+def test_files_of_a_folder_are_shown_one_after_another(browser: Any, tmp_path: Path) -> None:
+    for k in range(3):
+        g = Cloud(seed=k).at(0.0)
+        part = Gaussians(**{n: v[: 500 - 150 * k] for n, v in g.tensors().items()})
+        file = tmp_path / f"frame_{k}.ply"
+        write_ply(SplatScene(raw_from_gaussians(part), Static()), file)
+    sequence, path = read_ply_sequence(tmp_path), tmp_path / "a.html"
+    write_player(path, {"files": sequence}, cameras=camera())
+    page, faults = opened(browser, path)
+    for time in (0.0, 2 / 30, 1 / 30):
+        settled(page, f"player.seek({time})")
+        assert psnr(canvas(page), ours(page, read_player(path)[0])) > 52
+        assert psnr(canvas(page), ours(page, sequence)) > 38
     page.close()
     assert faults == []
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from clay4d.config import from_dict, to_dict
 from clay4d.scenes.store import read_tensors, write_tensors
+from clay4d.scenes.store_checks import check_entries
 from clay4d.world_model.decoders import GaussianDecoder
 from clay4d.world_model.decoders.radiance_field import FieldDecoder
 from clay4d.world_model.encoder import Encoder
@@ -26,6 +27,8 @@ from clay4d.world_model.slots import Slots
 from clay4d.world_model.training.config import WorldModelConfig
 from clay4d.world_model.training.stage import generator
 
+LARGEST = 4096
+"""Most ways into the future that a file may claim."""
 FORMAT = "clay4d-world-model-2"
 FPS = 12.0
 """Frames a second of the worlds that the model learns from."""
@@ -92,13 +95,9 @@ class WorldModel(nn.Module):
                 f"{path} got format {header.get('format')!r}; expected {FORMAT!r}. Use weights of this "
                 "version, or train them with: clay4d train-world"
             )
-        config = from_dict(WorldModelConfig, header["config"], str(path))
-        model = cls(config, EventCodec(tuple(header["templates"])), header["vocabulary"])
-        own = model.state_dict()
-        for name in [*own, *tensors]:
-            if name not in tensors or name not in own or own[name].shape != tensors[name].shape:
-                raise ValueError(f"{path}: {name} does not fit its config. Make the file again.")
-            if not torch.isfinite(tensors[name]).all():
+        model = _claimed(cls, path, header, tensors)
+        for name, value in tensors.items():
+            if not torch.isfinite(value).all():
                 raise ValueError(f"{path}: {name} got NaN or infinity; expected finite values.")
         model.load_state_dict(tensors)
         return model.eval()
@@ -201,6 +200,38 @@ def _posed(slots: Slots, positions: Tensor, quats: Tensor, *, first: int = 0) ->
     times = (first + torch.arange(positions.shape[1])).expand(len(positions), -1) / FPS
     seen = slots.present[:, None].expand(positions.shape[:3])
     return replace(slots, positions=positions, quats=quats, seen=seen, times=times)
+
+
+def _claimed(
+    cls: type[WorldModel], path: Path, header: dict[str, Any], tensors: dict[str, Tensor]
+) -> WorldModel:
+    """The model that a file's header describes, with random weights.
+
+    Sizes that are only claimed take no memory: it is put up on the meta device first, and only if the
+    file's tensors are its own is it made.
+    """
+    check_entries(str(path), header, {"config": dict, "templates": list, "vocabulary": list})
+    words = [*header["templates"], *header["vocabulary"]]
+    if not all(isinstance(word, str) for word in words):
+        raise ValueError(f"{path} got words that are no text; expected text. Make the file again.")
+    config = from_dict(WorldModelConfig, header["config"], str(path))
+    codec = EventCodec(tuple(header["templates"]))
+    if config.reasoning.size.layers > len(tensors) or config.reasoning.modes > LARGEST:
+        raise ValueError(f"{path} got fewer tensors than layers; expected some for each.")
+    try:
+        with torch.device("meta"):
+            own = cls(config, codec, header["vocabulary"]).state_dict()
+    except (RuntimeError, TypeError, ValueError, ArithmeticError, AssertionError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"{path} got sizes that cannot be ({why}); expected a world model's."
+        ) from None
+    for name in [*own, *tensors]:
+        if name not in tensors or name not in own or own[name].shape != tensors[name].shape:
+            raise ValueError(
+                f"{path}: {name} does not fit its config; expected the same. Make the file again."
+            )
+    return cls(config, codec, header["vocabulary"])
 
 
 def draw_modes(chances: Float[Tensor, "N M"], draws: torch.Generator, temperature: float) -> Tensor:

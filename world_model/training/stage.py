@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from clay4d.scenes.store import read_tensors, write_tensors
+from clay4d.scenes.store_checks import check_entries, check_like
 
 FORMAT = "clay4d-world-checkpoint-1"
 LOG_EVERY = 20
@@ -125,6 +126,7 @@ class Run:
         tensors, header = read_tensors(path)
         if header.get("format") != FORMAT:
             raise ValueError(f"{path} got format {header.get('format')!r}; expected {FORMAT!r}.")
+        check_entries(str(path), header, {"step": int, "seconds": int | float})
         for name, parameter in self.parameters.items():
             value = tensors.get(f"parameter.{name}")
             if value is None or value.shape != parameter.shape:
@@ -136,14 +138,18 @@ class Run:
             parameter.data.copy_(value)
             if f"mean.{name}" in tensors:
                 # A parameter that no step has touched yet has no averages.
+                kept = (f"mean.{name}", f"square.{name}")
+                check_like(tensors, dict.fromkeys(kept, parameter))
+                if f"touched.{name}" in tensors:
+                    check_like(tensors, {f"touched.{name}": torch.tensor(0.0)})
                 self.adam.state[parameter] = {
                     "step": tensors.get(f"touched.{name}", torch.tensor(float(header["step"]))),
                     "exp_avg": tensors[f"mean.{name}"], "exp_avg_sq": tensors[f"square.{name}"],
                 }  # fmt: skip
         for name, value in self.buffers.items():
-            kept = tensors.get(f"buffer.{name}")
-            if kept is not None and kept.shape == value.shape:
-                value.copy_(kept)
+            held = tensors.get(f"buffer.{name}")
+            if held is not None and held.shape == value.shape:
+                value.copy_(held)
         self.done, self.seconds = int(header["step"]), float(header["seconds"])
 
 

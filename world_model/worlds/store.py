@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -23,6 +24,7 @@ from safetensors.numpy import save
 
 from clay4d.files import written_whole
 from clay4d.world_model.worlds.batch import WorldBatch, stack_worlds
+from clay4d.world_model.worlds.checks import check_index, has_worlds
 from clay4d.world_model.worlds.format import (
     FORMAT,
     SPLITS,
@@ -106,6 +108,7 @@ def read_index(folder: str | Path) -> dict[str, Any]:
         raise ValueError(
             f"{path} got format {index.get('format')!r}; expected {FORMAT!r}. Make the worlds again."
         )
+    check_index(str(path), index)
     return index
 
 
@@ -117,9 +120,9 @@ def read_shard(folder: str | Path, number: int) -> dict[str, Any] | None:
         return None
     try:
         header = json.loads(text.read_bytes())
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
+    if not isinstance(header, dict) or header.get("format") != FORMAT or not has_worlds(header):
         return None
     if header.get("sha256") != _sha256(data):
         return None
@@ -201,21 +204,30 @@ class WorldSet(Sequence[World]):
             ValueError: its shard is damaged.
         """
         shard, row, name = self.places[index]
-        words = _shard_words(self.folder / f"{shard}.json")[row]
+        words = self.words(index)
         path = self.folder / f"{shard}.safetensors"
         try:
             with safe_open(path, framework="np") as file:
                 return _world(file, name, words, frames, cameras)
-        except (SafetensorError, OSError, zlib.error, KeyError) as error:
+        except (
+            SafetensorError, OSError, zlib.error, KeyError, TypeError, ValueError, AttributeError, OverflowError
+        ) as error:  # fmt: skip
             raise ValueError(
-                f"{path} got {error!r} for world {name}; expected a whole shard. Delete it and run "
+                f"{path} got {repr(error)[:200]} for world {name[:20]!r}; expected a whole shard. Delete it and run "
                 "the same clay4d make-worlds again."
             ) from error
 
     def words(self, index: int) -> dict[str, Any]:
         """What the shard's JSON says of a world (prompt, events, …), without touching its pictures."""
         shard, row, _ = self.places[index]
-        return _shard_words(self.folder / f"{shard}.json")[row]
+        path = self.folder / f"{shard}.json"
+        words = _shard_words(path)
+        if row >= len(words):
+            raise ValueError(
+                f"{path} got {len(words)} worlds; expected more. Delete it and run the same clay4d "
+                "make-worlds again."
+            )
+        return words[row]
 
     def order(self, *, seed: int, epoch: int = 0) -> Int64[np.ndarray, " n"]:
         """A shuffle of the indices that depends on seed and epoch alone."""
@@ -277,7 +289,7 @@ def _words(world: World) -> dict[str, Any]:
 
 
 def _world(file: Any, name: str, words: dict[str, Any], frames: Any, cameras: Any) -> World:
-    shape = file.get_tensor(f"{name}.shape").tolist()
+    shape = _claimed_shape(file, name)
     chosen = np.arange(shape[0]) if frames is None else np.arange(shape[0])[list(frames)]
     views = np.arange(shape[1]) if cameras is None else np.arange(shape[1])[list(cameras)]
     images, masks = _pictures(file, name, shape, chosen, views)
@@ -313,22 +325,46 @@ def _pictures(file: Any, name: str, shape: Any, frames: Any, cameras: Any) -> tu
     for i, t in enumerate(frames):
         for j, c in enumerate(cameras):
             k = t * count + c
-            raw = np.frombuffer(zlib.decompress(stream[ends[k] : ends[k + 1]].tobytes()), np.uint8)
+            raw = np.frombuffer(
+                _inflated(stream[ends[k] : ends[k + 1]].tobytes(), 4 * size), np.uint8
+            )
             images[i, j] = raw[: 3 * size].reshape(height, width, 3)
             masks[i, j] = raw[3 * size :].reshape(height, width)
     return images, masks
 
 
+def _claimed_shape(file: Any, name: str) -> list[int]:
+    """Frames, cameras, height and width, if the pictures can be that many: deflate makes at most 1032
+    bytes of one."""
+    shape = file.get_tensor(f"{name}.shape").tolist()
+    packed = file.get_slice(f"{name}.pictures").get_shape()
+    whole = len(shape) == 4 and all(type(n) is int and n > 0 for n in shape)
+    if not whole or len(packed) != 1 or 4 * math.prod(shape) > 1100 * packed[0]:
+        raise ValueError(f"pictures of shape {shape} in {packed} bytes")
+    return [int(n) for n in shape]
+
+
+def _inflated(data: bytes, size: int) -> bytes:
+    """What a deflate stream holds, `size` bytes of it and no more."""
+    raw = zlib.decompressobj().decompress(data, size + 1)
+    if len(raw) != size:
+        raise ValueError(f"a picture of other than {size} bytes")
+    return raw
+
+
 @lru_cache(maxsize=512)
 def _shard_words(path: Path) -> list[dict[str, Any]]:
-    words: list[dict[str, Any]] = _json(path)["worlds"]
+    header = _json(path)
+    if not has_worlds(header):
+        raise ValueError(f"{path} got no list of worlds; expected one. Make the worlds again.")
+    words: list[dict[str, Any]] = header["worlds"]
     return words
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
         raw = json.loads(path.read_bytes())
-    except (json.JSONDecodeError, FileNotFoundError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise ValueError(f"{path} got {error}; expected JSON. Make the worlds again.") from error
     if not isinstance(raw, dict):
         raise ValueError(f"{path} got no mapping; expected one. Make the worlds again.")
