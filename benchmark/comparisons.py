@@ -21,6 +21,12 @@ FPS = 6.0
 FIRST = 2
 """Scenes that are shown because they come first."""
 RING = (255, 120, 0)
+SLOW = 4.0
+"""Frames a second of films that systems made themselves."""
+RULE_MADE = (
+    "Chosen by rule: the first {first} scenes, the one where {learned} loses most against {rival}, and the one "
+    "where it gains most."
+)
 RULE = (
     "Chosen by rule: the first {first} scenes, the one where {learned} loses most against {rival}, and the one "
     "where it gains most. Rings are where a system says that movers are; the pictures are the truth. Frames with a "
@@ -46,6 +52,48 @@ def chosen(
         if best != worst:
             found.append((best, "where it gains most"))
     return found
+
+
+def film_name(scene: str, system: str) -> str:
+    """Where a film of a scene is kept, relative to results.json; the truth's for no system.
+
+    >>> film_name("test/000008", "")
+    'films/test-000008.truth.mp4'
+    """
+    return f"films/{scene.replace('/', '-')}.{system or 'truth'}.mp4"
+
+
+def keep_film(
+    out: Path, scene: str, system: str, frames: UInt8[np.ndarray, "T H W 3"], *, size: int = SIZE
+) -> None:
+    """Keep a film that a system made, at the size of all films."""
+    large = [
+        np.asarray(Image.fromarray(f).resize((size, size), Image.Resampling.BICUBIC))
+        for f in frames
+    ]
+    write_video(out / film_name(scene, system), large, fps=SLOW)
+
+
+def kept_comparisons(
+    out: Path,
+    scenes: Sequence[tuple[str, str]],
+    *,
+    systems: Sequence[str],
+    titles: Mapping[str, str],
+    note: str,
+) -> tuple[Shown, ...]:
+    """What to look at, of films that were kept: for each scene and why it was chosen."""
+    shown = []
+    for scene, why in scenes:
+        panes = [
+            Pane(system or "truth", film_name(scene, system)) for system in ("", *systems)
+            if (out / film_name(scene, system)).is_file()
+        ]  # fmt: skip
+        if panes:
+            shown.append(
+                Shown(f"{titles.get(scene, '')} ({scene}; {why})".strip(), tuple(panes), note)
+            )
+    return tuple(shown)
 
 
 def film(
@@ -106,7 +154,7 @@ def write_comparisons(
         for system in ("", *systems):
             if system and (system, scene) not in paths:
                 continue
-            name = f"films/{scene.replace('/', '-')}.{system or 'truth'}.mp4"
+            name = film_name(scene, system)
             frames = film(world, paths.get((system, scene)) if system else None, seen=seen)
             write_video(out / name, frames, fps=FPS)
             panes.append(Pane(system or "truth", name))

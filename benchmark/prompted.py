@@ -197,7 +197,7 @@ class PromptCases:
         told = ToldScene(question, _true(world, order))
         objects = [world.objects[k] for k in order]
         judge = PromptJudge(self._judge, world.prompt, objects)
-        return Case(question, np.zeros(0), judge, told)
+        return Case(question, np.zeros(0), judge, told, film=lambda made: made.images[:, 0])
 
 
 @dataclass(frozen=True)

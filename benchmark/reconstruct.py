@@ -183,10 +183,16 @@ class CapturedCases:
         steps = self._config.steps
         if self._worlds is None:
             question, truth = given_pictures(self._folder, steps)
+            cameras = 1
         else:
             scene = self._worlds.read(place.index, cameras=[0]).scene
             question, truth = ring_pictures(SceneSpec.from_json(scene), steps)
-        return Case(question, np.zeros(0), _Judge(truth))
+            cameras = len(range(1, RING, HELD))
+
+        def film(found: UInt8[np.ndarray, "M H W 3"]) -> UInt8[np.ndarray, "T H W 3"]:
+            return found[::cameras]  # all moments of one held-out camera
+
+        return Case(question, np.zeros(0), _Judge(truth), film=film, truth=film(truth))
 
 
 def ring_pictures(scene: SceneSpec, steps: int) -> tuple[Captured, UInt8[np.ndarray, "M H W 3"]]:

@@ -11,6 +11,7 @@ import platform
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,12 +20,20 @@ import yaml
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from clay4d.benchmark.cases import Case, Place, Source, Unscored, WorldCases
-from clay4d.benchmark.comparisons import FIRST, RULE, chosen, write_comparisons
+from clay4d.benchmark.comparisons import (
+    FIRST,
+    RULE,
+    RULE_MADE,
+    chosen,
+    keep_film,
+    kept_comparisons,
+    write_comparisons,
+)
 from clay4d.benchmark.observation import Prediction
 from clay4d.benchmark.registry import DRAWS, SOURCES, SYSTEMS, make_system
 from clay4d.benchmark.results import Hypothesis, Measurement, Results, Shown, save_results
 from clay4d.benchmark.statistics import paired
-from clay4d.benchmark.suites import AT, COUNTS, ERROR, METRICS, SUITES, Claim, SuiteConfig
+from clay4d.benchmark.suites import AT, CEILINGS, COUNTS, ERROR, METRICS, SUITES, Claim, SuiteConfig
 from clay4d.benchmark.workers import Worker
 from clay4d.config import to_dict
 from clay4d.world_model.worlds.make import make_worlds
@@ -32,6 +41,8 @@ from clay4d.world_model.worlds.make import make_worlds
 __all__ = ["AT", "ERROR", "SYSTEMS", "errors_of", "run_suite"]
 
 PARTIAL = "answers.jsonl"
+Keep = Callable[[str, Any], None]
+"""Keeps a system's film of the scene at hand."""
 _THOUGHTS = {f"world-model-{n}": n for n in COUNTS}
 Verdict = Literal["holds", "fails", "undecided"]
 
@@ -79,14 +90,16 @@ def run_suite(
             for place in places:
                 key = f"{name} {place.scene}" + (f" {seed}" if seed else "")
                 if key not in rows and (not place.systems or name in place.systems):
-                    rows[key] = _measured(worker, source.read(place), config, truth=ceiling)
+                    rows[key] = _measured(
+                        worker, source.read(place), config, truth=ceiling,
+                        keep=None if seed else partial(keep_film, out, place.scene), name=name,
+                    )  # fmt: skip
                     log.write(json.dumps({"key": key, "row": rows[key]}) + "\n")
                     log.flush()
                 tick(name)
             worker.stop()
     results = _results(config, digest, text, rows, places, source, command)
-    if isinstance(source, WorldCases):
-        results = replace(results, shown=_shown(results, config, source, rows, out))
+    results = replace(results, shown=_shown(results, config, source, rows, out))
     save_results(out / "results.json", results)
     return results
 
@@ -151,7 +164,15 @@ def _folder(config: SuiteConfig, out: Path, data: str | Path | None) -> Path:
     return out / "worlds"
 
 
-def _measured(worker: Worker, case: Case, config: SuiteConfig, *, truth: bool) -> dict[str, Any]:
+def _measured(
+    worker: Worker,
+    case: Case,
+    config: SuiteConfig,
+    *,
+    truth: bool,
+    keep: Keep | None = None,
+    name: str = "",
+) -> dict[str, Any]:
     """One system on one scene; the truth never goes to the worker, unless it is a ceiling that needs it."""
     question = case.told if truth else case.question
     answer = worker.ask(question, case.times, timeout=config.timeout)
@@ -167,6 +188,11 @@ def _measured(worker: Worker, case: Case, config: SuiteConfig, *, truth: bool) -
         return row | {"reason": str(error)}
     if not all(np.isfinite(v) for v in found.values.values()):
         return row | {"reason": "its answer has NaN or infinity"}
+    if keep is not None and case.film is not None:
+        keep(name, case.film(answer.prediction))
+        row["title"] = getattr(case.question, "text", "")
+        if case.truth is not None:
+            keep("", case.truth)
     at = {m: {f"{h:g}": v for h, v in by.items()} for m, by in found.at.items()}
     row |= {"values": dict(found.values), "at": at}
     if isinstance(answer.prediction, Prediction):
@@ -221,17 +247,29 @@ def _results(
 
 
 def _shown(
-    results: Results, config: SuiteConfig, source: WorldCases, rows: dict[str, Any], out: Path
+    results: Results, config: SuiteConfig, source: Source, rows: dict[str, Any], out: Path
 ) -> tuple[Shown, ...]:
-    """Films of a few scenes; the last system is compared with the best of the others."""
+    """Films of a few scenes; the last system that is told nothing is compared with the best of the others."""
     metric = config.metrics[0]
-    errors = {s: errors_of(results.measurements, s, "all", metric=metric) for s in config.systems}
+    sign = -1 if METRICS[metric].better == "higher" else 1
+    errors = {
+        s: {
+            k: sign * v for k, v in errors_of(results.measurements, s, "all", metric=metric).items()
+        }
+        for s in config.systems
+    }
     known = [s for s in config.systems if errors[s]]
-    if len(known) < 2:
+    asked = [s for s in known if s not in CEILINGS]
+    if len(asked) < 2:
         return ()
-    ours = known[-1]
-    rival = min(known[:-1], key=lambda s: (float(np.mean(list(errors[s].values()))), s))
+    ours = asked[-1]
+    rival = min(asked[:-1], key=lambda s: (float(np.mean(list(errors[s].values()))), s))
     scenes = chosen(errors[ours], errors[rival])
+    said = {"first": FIRST, "learned": ours, "rival": rival}
+    if not isinstance(source, WorldCases):
+        said_of = {s: rows[f"{ours} {s}"].get("title", "") for s, _ in scenes}
+        note = RULE_MADE.format(**said)
+        return kept_comparisons(out, scenes, systems=known, titles=said_of, note=note)
     places = {p.scene: p for p in source.places()}
     worlds = {s: source.world(places[s]) for s, _ in scenes}
     paths = {
@@ -239,9 +277,8 @@ def _shown(
         for system in known for scene, _ in scenes if "path" in rows.get(f"{system} {scene}", {})
     }  # fmt: skip
     titles = {s: f"{worlds[s].prompt} ({s}, {places[s].task}; {why})" for s, why in scenes}
-    note = RULE.format(first=FIRST, learned=ours, rival=rival)
     return write_comparisons(
-        out, worlds, paths, systems=known, seen=config.seen, titles=titles, note=note
+        out, worlds, paths, systems=known, seen=config.seen, titles=titles, note=RULE.format(**said)
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clay4d.benchmark.comparisons import RING, chosen, film
+from clay4d.benchmark.comparisons import RING, chosen, film, keep_film, kept_comparisons
 from clay4d.benchmark.report import write_report
 from clay4d.benchmark.report_films import films, policy
 from clay4d.benchmark.results import Pane, Shown
@@ -71,6 +71,18 @@ def test_a_run_leaves_films_of_the_truth_and_every_system(ran: Path) -> None:
     assert names == {"truth", "static", "constant-velocity"}
     assert text.count("data:video/mp4;base64,") == len(list((ran / "run/films").glob("*.mp4")))
     assert not re.search(r"https?://", text)
+
+
+def test_films_that_systems_made_are_kept_and_shown(tmp_path: Path) -> None:
+    frames = np.full((3, 16, 16, 3), 200, np.uint8)
+    keep_film(tmp_path, "test/a", "x", frames)
+    shown = kept_comparisons(
+        tmp_path, [("test/a", "first of all"), ("test/b", "none")], systems=("x", "y"),
+        titles={"test/a": "A ball."}, note="n",
+    )  # fmt: skip
+    assert [s.title for s in shown] == ["A ball. (test/a; first of all)"]
+    assert [(p.label, p.video) for p in shown[0].panes] == [("x", "films/test-a.x.mp4")]
+    assert films(shown, tmp_path).count("data:video/mp4") == 1
 
 
 def test_titles_are_escaped_and_lost_films_left_out(tmp_path: Path) -> None:
