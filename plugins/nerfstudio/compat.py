@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -38,6 +41,22 @@ def make_ready() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", message="Converting a tensor with requires_grad=True")
     torch.set_num_threads(1)  # as in every run of clay4d: its pool and Numba's would fight
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """No trace function in this thread for a while.
+
+    >>> with untraced():
+    ...     sys.gettrace() is None
+    True
+    """
+    kept = sys.gettrace()
+    sys.settrace(None)
+    try:
+        yield
+    finally:
+        sys.settrace(kept)
 
 
 def on_cpu(args: list[str]) -> list[str]:
