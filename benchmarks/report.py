@@ -1,7 +1,7 @@
 """README's table and picture of the benchmark from kept results: `python benchmarks/report.py` (or make report).
 
-docs/results/predict.json.gz is a results.json of `clay4d benchmark predict`, its command inside. With --from
-DIR the one of a new run is taken and kept in its place.
+docs/results/predict.json.gz and generate.json.gz are results.json of `clay4d benchmark predict` and `generate`, their
+commands inside. With --from DIR the one of a new run of either suite is taken and kept in its place.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from clay4d.benchmark.report import over_time
 from clay4d.benchmark.results import Results, load_results
 from clay4d.benchmark.run import ERROR, errors_of
 from clay4d.benchmark.statistics import bootstrap
+from clay4d.benchmark.suites import CEILINGS
 from clay4d.config import from_dict, to_dict
 from clay4d.files import written_whole
 
 ROOT = Path(__file__).parents[1]
-KEPT = ROOT / "docs/results/predict.json.gz"
+KEPT = {name: ROOT / f"docs/results/{name}.json.gz" for name in ("predict", "generate")}
 START, END = "<!-- report:start -->", "<!-- report:end -->"
 COLUMNS = {"all": "all", "hidden": "a force is hidden", "none": "none is"}
 WORDS = {"holds": "Holds", "fails": "Refuted", "undecided": "Undecided"}
@@ -35,22 +36,32 @@ def main() -> None:
     given = parser.parse_args()
     if given.run is not None:
         keep(load_results(given.run / "results.json"))
-    results = from_dict(Results, json.loads(gzip.decompress(KEPT.read_bytes())), KEPT.name)
+    results, prompted = kept("predict"), kept("generate")
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
     before, rest = text.split(START)
     _, after = rest.split(END)
     with written_whole(readme) as place:
-        place.write_text(before + START + "\n" + screen(results) + END + after, encoding="utf-8")
+        place.write_text(
+            before + START + "\n" + screen(results) + said_of(prompted) + END + after,
+            encoding="utf-8",
+        )
     with written_whole(ROOT / "docs/predict.svg") as place:
         place.write_text(picture(results), encoding="utf-8")
 
 
+def kept(suite: str) -> Results:
+    """The kept results of a suite."""
+    return from_dict(Results, json.loads(gzip.decompress(KEPT[suite].read_bytes())), suite)
+
+
 def keep(results: Results) -> None:
     """Keep a run's results in the repository, without its films."""
+    if results.suite not in KEPT:
+        raise SystemExit(f"suite got {results.suite!r}; expected one of {', '.join(KEPT)}.")
     whole = to_dict(dataclasses.replace(results, shown=()))
     data = json.dumps(whole, separators=(",", ":"), ensure_ascii=False).encode()
-    with written_whole(KEPT) as place:
+    with written_whole(KEPT[results.suite]) as place:
         place.write_bytes(gzip.compress(data, 9, mtime=0))
 
 
@@ -83,11 +94,37 @@ def screen(results: Results) -> str:
     return "\n".join([said, "", *rows, "", *lines, ""])
 
 
+def said_of(prompted: Results) -> str:
+    """A line on scenes from prompts alone, and what became of its claims."""
+    metric, shares = prompted.metrics[0].name, {}
+    for system in dict.fromkeys(m.system for m in prompted.measurements):
+        found = errors_of(prompted.measurements, system, "all", metric=metric)
+        if found:
+            shares[system] = bootstrap(np.array([found[k] for k in sorted(found)]))
+    each = {n: f"{c.mean:.0%} ({c.low:.0%}–{c.high:.0%})" for n, c in shares.items()}
+    order = sorted((n for n in shares if n not in CEILINGS), key=lambda n: -shares[n].mean)
+    asked = ", ".join(f"{name} {each[name]}" for name in order)
+    true = "; ".join(
+        f"of {name.replace('-', ' ')}s it finds {each[name]} right"
+        for name in shares
+        if name in CEILINGS
+    )
+    count = max(c.count for c in shares.values())
+    lines = [f"- {WORDS[h.verdict]}: {h.claim}" for h in prompted.hypotheses]
+    said = (
+        f"From a prompt alone, {count} of them held out, scenes that are right in count, shapes, colours and "
+        f"what happens, as a judge sees them: {asked}; {true}. {prompted.date}, `clay4d benchmark generate`."
+    )
+    return "\n".join(["", said, "", *lines, ""])
+
+
 def picture(results: Results) -> str:
     """The errors over time as a picture of its own."""
-    style = "text{fill:#1a1a1a;font:12px system-ui,sans-serif}.axis{stroke:#ddd}"
+    style = "text{fill:#1a1a1a;font:13px system-ui,sans-serif}.axis{stroke:#ddd}"
     drawn = over_time(results)
     head = '<svg xmlns="http://www.w3.org/2000/svg" style="background:#fff" '
+    # A size of its own: a picture that fills a wide page has letters like headlines.
+    drawn = drawn.replace('width="100%"', 'width="600"', 1)
     return drawn.replace("<svg ", head, 1).replace(">", f"><style>{style}</style>", 1)
 
 
