@@ -8,9 +8,10 @@ import importlib.metadata
 import json
 import platform
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +35,7 @@ from clay4d.benchmark.systems import (
 from clay4d.benchmark.tosses import IdentifiedContact, IdentifiedEngine
 from clay4d.benchmark.workers import Worker
 from clay4d.config import to_dict
+from clay4d.distributed import run_tasks
 from clay4d.world_model.reasoners import Disturbance
 from clay4d.world_model.worlds.make import make_worlds
 
@@ -59,6 +61,8 @@ SOURCES: dict[str, Callable[[SuiteConfig, Path], Source]] = {
     "real": RealCases,
 }
 PARTIAL = "answers.jsonl"
+TASK = 8
+"""Scenes of a task on a cluster."""
 _THOUGHTS = {f"world-model-{n}": n for n in COUNTS}
 Verdict = Literal["holds", "fails", "undecided"]
 
@@ -73,6 +77,7 @@ def run_suite(
     limit: int | None = None,
     resume: bool = False,
     command: str = "",
+    distributed: str | None = None,
 ) -> Results:
     """Run a suite; leaves results.json and what it is made from.
 
@@ -81,6 +86,7 @@ def run_suite(
         systems: a choice of the suite's systems. weights: of the world model; the released ones by default.
         limit: scenes of each split, if not the suite's.
         resume: go on with a run that was stopped.
+        distributed: the address of a Ray cluster that asks the systems, or "local".
 
     Raises:
         ValueError: an unknown suite or system, a folder that holds another run.
@@ -91,27 +97,66 @@ def run_suite(
     text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     done = _begin(out, digest, text, resume=resume)
-    source = SOURCES[config.source](config, _folder(config, out, data))
+    folder = _folder(config, out, data).resolve()
+    source = SOURCES[config.source](config, folder)
     places = source.places()
     rows = dict(done)
+    asked = {
+        f"{name} {place.scene}": (name, place)
+        for name in config.systems
+        for place in places
+        if not place.systems or name in place.systems
+    }
+    missing = {key: pair for key, pair in asked.items() if key not in rows}
     with (
         (out / PARTIAL).open("a", encoding="utf-8") as log,
-        _bar(len(places) * len(config.systems)) as tick,
+        _bar(len(asked)) as tick,
     ):
-        for name in config.systems:
-            worker = Worker(SYSTEMS[name], *([weights] if name.startswith("world-model") else []))
-            ceiling = getattr(SYSTEMS[name], "needs_truth", False)
-            for place in places:
-                key = f"{name} {place.scene}"
-                if key not in rows and (not place.systems or name in place.systems):
-                    rows[key] = _measured(worker, source.read(place), config, truth=ceiling)
-                    log.write(json.dumps({"key": key, "row": rows[key]}) + "\n")
-                    log.flush()
-                tick(name)
-            worker.stop()
+        if distributed is None:
+            answers = _asked(config, source, weights, missing.values())
+        else:
+            tasks = {
+                k: (config, folder, weights, part)
+                for k, part in enumerate(_parts(list(missing.values())))
+            }
+            done_tasks = run_tasks(_task, tasks, address=distributed)
+            answers = (row for _, found in done_tasks for row in found)
+        for key, row in answers:
+            rows[key] = row
+            log.write(json.dumps({"key": key, "row": row}) + "\n")
+            log.flush()
+            tick(key.split(" ")[0])
     results = _results(config, digest, text, rows, places, source, command)
     save_results(out / "results.json", results)
     return results
+
+
+def _asked(
+    config: SuiteConfig, source: Source, weights: Any, pairs: Iterable[tuple[str, Place]]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Rows of some systems and scenes, in order; each system in a process of its own."""
+    for name, group in groupby(pairs, key=lambda pair: pair[0]):
+        worker = Worker(SYSTEMS[name], *([weights] if name.startswith("world-model") else []))
+        ceiling = getattr(SYSTEMS[name], "needs_truth", False)
+        try:
+            for _, place in group:
+                yield f"{name} {place.scene}", _measured(worker, source.read(place), config, truth=ceiling)  # fmt: skip
+        finally:
+            worker.stop()
+
+
+def _parts(pairs: list[tuple[str, Place]]) -> Iterator[list[tuple[str, Place]]]:
+    """Pairs in tasks of one system each, small enough that a lost one is soon done again."""
+    for _, group in groupby(pairs, key=lambda pair: pair[0]):
+        whole = list(group)
+        yield from (whole[k : k + TASK] for k in range(0, len(whole), TASK))
+
+
+def _task(
+    config: SuiteConfig, folder: Path, weights: Any, pairs: list[tuple[str, Place]]
+) -> list[tuple[str, dict[str, Any]]]:
+    """What `_asked` gives, in a worker of a cluster."""
+    return list(_asked(config, SOURCES[config.source](config, folder), weights, pairs))
 
 
 def _config(suite: str | SuiteConfig, systems: tuple[str, ...], limit: int | None) -> SuiteConfig:

@@ -17,6 +17,7 @@ def benchmark(
     weights: Path | None = None,
     limit: int | None = None,
     resume: bool = False,
+    distributed: str | None = None,
 ) -> None:
     """Compare systems that foretell on equal terms; leaves results.json and report.html.
 
@@ -28,13 +29,14 @@ def benchmark(
         weights: of the world model, a file or a run; the released ones by default.
         limit: scenes of each split, the first ones.
         resume: go on with a run that was stopped.
+        distributed: a Ray cluster's address (HOST:PORT, auto), or nothing more: one on this computer.
     """
     from clay4d.benchmark.report import summary, write_report
     from clay4d.benchmark.run import run_suite
 
     results = run_suite(
         suite, out, data=data, systems=systems, weights=weights, limit=limit, resume=resume,
-        command=" ".join(["clay4d", *sys.argv[1:]]),
+        command=" ".join(["clay4d", *sys.argv[1:]]), distributed=distributed,
     )  # fmt: skip
     write_report(results, out / "report.html")
     print(f"{summary(results)}\n{out}: see {out / 'report.html'}")
