@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := $(filter-out tests benchmarks build,$(patsubst %/__init__.py,%,$(wildcard */__init__.py)))
 
-.PHONY: demo test lint types links blender nerfstudio report bench format docs fuzz
+.PHONY: demo test lint types links blender nerfstudio report bench format docs fuzz kills distributed
 
 # A small scene: simulated, trained on and shown in about three minutes; nothing is downloaded.
 demo: runs/demo/index.html
@@ -61,6 +61,15 @@ bench: .venv/ready
 # 10,000 damaged inputs of every format; goes on where it stopped. FORMATS="ply spz-3" chooses some.
 fuzz: .venv/ready
 	$(BIN)/python tests/hardening/fuzz.py $(FORMATS) --cases $(or $(CASES),10000)
+
+# 50 random kill -9 of the long commands, each run again after; the same bits must come of it.
+kills: .venv/ready
+	$(BIN)/python tests/hardening/kills.py --kills $(or $(KILLS),50)
+
+# Installs Ray and runs the tests that need it, on a cluster of two nodes and with real kills.
+distributed: .venv/ready
+	$(BIN)/pip install -q -e ".[distributed]" -c constraints.txt
+	$(BIN)/python -m pytest -q tests/test_distributed.py
 
 # Khronos' validator of glTF is for the tests alone, which skip where npm or its package is missing.
 # torch first and alone: the pinned version is the CPU build, an unpinned one brings CUDA.

@@ -9,9 +9,10 @@ import json
 import os
 import platform
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +37,7 @@ from clay4d.benchmark.statistics import paired
 from clay4d.benchmark.suites import AT, CEILINGS, COUNTS, ERROR, METRICS, SUITES, Claim, SuiteConfig
 from clay4d.benchmark.workers import Worker
 from clay4d.config import to_dict
+from clay4d.distributed import run_tasks
 from clay4d.world_model.worlds.make import make_worlds
 
 __all__ = ["AT", "ERROR", "SYSTEMS", "errors_of", "run_suite"]
@@ -43,6 +45,10 @@ __all__ = ["AT", "ERROR", "SYSTEMS", "errors_of", "run_suite"]
 PARTIAL = "answers.jsonl"
 Keep = Callable[[str, Any], None]
 """Keeps a system's film of the scene at hand."""
+Asked = tuple[str, str, int, Place]
+"""A key, a system, its seed and a scene."""
+TASK = 8
+"""Scenes of a task on a cluster."""
 _THOUGHTS = {f"world-model-{n}": n for n in COUNTS}
 Verdict = Literal["holds", "fails", "undecided"]
 
@@ -58,6 +64,7 @@ def run_suite(
     seeds: int | None = None,
     resume: bool = False,
     command: str = "",
+    distributed: str | None = None,
 ) -> Results:
     """Run a suite; leaves results.json and what it is made from.
 
@@ -67,6 +74,7 @@ def run_suite(
         limit: scenes of each split, if not the suite's. seeds: how many times systems that draw are asked, with
             seeds from 0 on; a scene's number is the mean over them.
         resume: go on with a run that was stopped.
+        distributed: the address of a Ray cluster that asks the systems, or "local".
 
     Raises:
         ValueError: an unknown suite or system, a folder that holds another run.
@@ -77,36 +85,77 @@ def run_suite(
     text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     done = _begin(out, digest, text, resume=resume)
-    source = SOURCES[config.source](config, _folder(config, out, data))
+    folder = _folder(config, out, data).resolve()
+    source = SOURCES[config.source](config, folder)
     places = source.places()
     rows = dict(done)
+    asked = _asked(config, places)
+    missing = [one for key, one in asked.items() if key not in rows]
     with (
         (out / PARTIAL).open("a", encoding="utf-8") as log,
-        _bar(len(places) * len(_asked(config))) as tick,
+        _bar(len(asked)) as tick,
     ):
-        for name, seed in _asked(config):
-            worker = Worker(*make_system(name, weights=weights, seed=seed))
-            ceiling = getattr(SYSTEMS[name], "needs_truth", False)
-            for place in places:
-                key = f"{name} {place.scene}" + (f" {seed}" if seed else "")
-                if key not in rows and (not place.systems or name in place.systems):
-                    rows[key] = _measured(
-                        worker, source.read(place), config, truth=ceiling,
-                        keep=None if seed else partial(keep_film, out, place.scene), name=name,
-                    )  # fmt: skip
-                    log.write(json.dumps({"key": key, "row": rows[key]}) + "\n")
-                    log.flush()
-                tick(name)
-            worker.stop()
+        if distributed is None:
+            answers = _answers(config, source, weights, missing, out)
+        else:
+            tasks = {
+                k: (config, folder, weights, part, out.resolve())
+                for k, part in enumerate(_parts(missing))
+            }
+            done_tasks = run_tasks(_task, tasks, address=distributed)
+            answers = (row for _, found in done_tasks for row in found)
+        for key, row in answers:
+            rows[key] = row
+            log.write(json.dumps({"key": key, "row": row}) + "\n")
+            log.flush()
+            tick(key.split(" ")[0])
     results = _results(config, digest, text, rows, places, source, command)
     results = replace(results, shown=_shown(results, config, source, rows, out))
     save_results(out / "results.json", results)
     return results
 
 
-def _asked(config: SuiteConfig) -> list[tuple[str, int]]:
-    """Systems and seeds: those that draw nothing have but the first."""
-    return [(n, s) for n in config.systems for s in range(config.seeds if n in DRAWS else 1)]
+def _asked(config: SuiteConfig, places: Sequence[Place]) -> dict[str, Asked]:
+    """Who is asked about what, by the key that answers are kept under; those that draw nothing, once."""
+    found = {}
+    for name in config.systems:
+        for seed in range(config.seeds if name in DRAWS else 1):
+            for place in places:
+                if not place.systems or name in place.systems:
+                    key = f"{name} {place.scene}" + (f" {seed}" if seed else "")
+                    found[key] = (key, name, seed, place)
+    return found
+
+
+def _answers(
+    config: SuiteConfig, source: Source, weights: Any, asked: Iterable[Asked], out: Path
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Rows of some systems and scenes, in order; each system in a process of its own."""
+    for (name, seed), group in groupby(asked, key=lambda one: one[1:3]):
+        worker = Worker(*make_system(name, weights=weights, seed=seed))
+        ceiling = getattr(SYSTEMS[name], "needs_truth", False)
+        try:
+            for key, _, _, place in group:
+                yield key, _measured(
+                    worker, source.read(place), config, truth=ceiling,
+                    keep=None if seed else partial(keep_film, out, place.scene), name=name,
+                )  # fmt: skip
+        finally:
+            worker.stop()
+
+
+def _parts(asked: Sequence[Asked]) -> Iterator[list[Asked]]:
+    """Tasks of one system each, small enough that a lost one is soon done again."""
+    for _, group in groupby(asked, key=lambda one: one[1:3]):
+        whole = list(group)
+        yield from (whole[k : k + TASK] for k in range(0, len(whole), TASK))
+
+
+def _task(
+    config: SuiteConfig, folder: Path, weights: Any, asked: list[Asked], out: Path
+) -> list[tuple[str, dict[str, Any]]]:
+    """What `_answers` gives, in a worker of a cluster."""
+    return list(_answers(config, SOURCES[config.source](config, folder), weights, asked, out))
 
 
 def _config(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from clay4d import files
 from clay4d.files import folder_written_whole, written_whole
 
 
@@ -55,3 +59,19 @@ def test_a_failure_keeps_the_file_before(tmp_path: Path) -> None:
             raise RuntimeError
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
     assert (tmp_path / "a.txt").read_text() == "before"
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
+    """And nothing else: what runs, what is another computer's, what is another file's stays."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    host = files._host()
+    gone = [f".a.txt.{host}.{dead.pid}.part", f".a.txt.{host}.{dead.pid}.abc_1.part"]
+    stays = [f".a.txt.{host}.{os.getpid()}.part", f".a.txt.other.{dead.pid}.part", f".b.txt.{host}.{dead.pid}.part", ".a.txt.x.part"]  # fmt: skip
+    for name in [gone[0], *stays]:
+        (tmp_path / name).write_text("half")
+    (tmp_path / gone[1]).mkdir()
+    with written_whole(tmp_path / "a.txt") as place:
+        place.write_text("whole")
+    stays.remove(f".a.txt.{host}.{os.getpid()}.part")  # its own, written over and renamed
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*stays, "a.txt"])

@@ -22,6 +22,7 @@ from clay4d.cli_plugins import ns_eval, ns_export, ns_train, ns_viewer, run_nerf
 from clay4d.cli_view import view
 from clay4d.cli_world import generate, train_world, train_world_command
 from clay4d.config import load_config, preset_folder, presets
+from clay4d.distributed import with_address
 from clay4d.training.config import TrainConfig
 
 MISTAKES = (ValueError, OSError, NotImplementedError, ArithmeticError, ImportError)
@@ -169,6 +170,7 @@ def make_worlds(
     count: int,
     seed: int = 0,
     workers: int = 1,
+    distributed: str | None = None,
 ) -> None:
     """Make worlds to train on: small simulated scenes with pictures, words and hidden physics.
 
@@ -178,11 +180,15 @@ def make_worlds(
         count: how many worlds, of all splits together.
         seed: the same seed gives the same worlds.
         workers: processes side by side; they change nothing but the time.
+        distributed: a Ray cluster's address (HOST:PORT, auto), or nothing more: one on this computer.
     """
     from clay4d.world_model.worlds import make, open_worlds
 
     progress = sys.stderr.isatty()
-    make.make_worlds(preset, out, count=count, seed=seed, workers=workers, progress=progress)
+    make.make_worlds(
+        preset, out, count=count, seed=seed, workers=workers, distributed=distributed,
+        progress=progress,
+    )  # fmt: skip
     from clay4d.world_model.worlds.sheet import write_sheet
 
     write_sheet(out / "sheet.png", open_worlds(out)[:12])
@@ -218,7 +224,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: after help (0) and for arguments that cannot be parsed (2).
     """
-    args = list(sys.argv[1:] if argv is None else argv)
+    args = with_address(list(sys.argv[1:] if argv is None else argv))
     try:
         if args[:1] == ["train"]:
             _train(args[1:])

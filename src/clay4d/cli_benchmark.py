@@ -21,6 +21,7 @@ def benchmark(
     seeds: int | None = None,
     resume: bool = False,
     quick: bool = False,
+    distributed: str | None = None,
 ) -> None:
     """Compare systems that foretell on equal terms; leaves results.json and report.html.
 
@@ -40,6 +41,7 @@ def benchmark(
         seeds: how many times systems that draw are asked; once by default.
         resume: go on with a run that was stopped.
         quick: of thoughts-graphs: minutes in place of hours.
+        distributed: a Ray cluster's address (HOST:PORT, auto), or nothing more: one on this computer.
     """
     from clay4d.benchmark.report import summary, write_report
     from clay4d.benchmark.run import run_suite
@@ -62,7 +64,7 @@ def benchmark(
         return
     results = run_suite(
         suite, out, data=data, systems=systems, weights=weights, limit=limit, seeds=seeds, resume=resume,
-        command=command,
+        command=command, distributed=distributed,
     )  # fmt: skip
     write_report(results, out / "report.html")
     print(f"{summary(results)}\n{out}: see {out / 'report.html'}")

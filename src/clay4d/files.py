@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +16,8 @@ from pathlib import Path
 def written_whole(path: Path) -> Iterator[Path]:
     """A temporary place beside `path`, which takes its name once it is written and on the disk.
 
-    Folders are made; what fails on the way leaves no file.
+    Folders are made; what fails on the way leaves no file, and what a killed process of this computer
+    left is swept away by the next that writes the same file.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -24,7 +27,8 @@ def written_whole(path: Path) -> Iterator[Path]:
     'whole'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    sweep(path)
+    temporary = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.part")
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -55,7 +59,9 @@ def folder_written_whole(path: Path, *, name: str = "path") -> Iterator[Path]:
     """
     check_new_folder(path, name=name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    sweep(path)
+    mark = f".{path.name}.{_host()}.{os.getpid()}."
+    work = Path(tempfile.mkdtemp(prefix=mark, suffix=".part", dir=path.parent))
     try:
         yield work
         work.chmod(0o755)  # mkdtemp's folders are for their owner alone
@@ -65,6 +71,44 @@ def folder_written_whole(path: Path, *, name: str = "path") -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
+
+
+def sweep(path: Path) -> None:
+    """Remove what processes of this computer that are no more had begun to write in the place of `path`.
+
+    >>> sweep(Path("no/such/file"))
+    """
+    mine = re.compile(rf"\.{re.escape(path.name)}\.{re.escape(_host())}\.([0-9]+)\.(\w+\.)?part")
+    for left in path.parent.glob(f".{_literal(path.name)}.*.part"):
+        found = mine.fullmatch(left.name)
+        if found is None or _runs(int(found[1])):
+            continue
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def _host() -> str:
+    """This computer's name, as far as a file's name can hold it: others may write to the same disk."""
+    return re.sub("[^A-Za-z0-9-]", "-", platform.node())[:40] or "here"
+
+
+def _literal(name: str) -> str:
+    """A name as a pattern that fits it alone."""
+    return re.sub(r"([*?\[])", r"[\1]", name)
+
+
+def _runs(pid: int) -> bool:
+    if os.name == "nt":  # There is no asking without ending it.
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def check_new_folder(path: Path, *, name: str = "path") -> None:

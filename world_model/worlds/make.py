@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from clay4d.config import load_config, preset_folder, presets, to_dict
+from clay4d.distributed import run_tasks
 from clay4d.physics_baseline.engines.bullet_engine import BulletEngine
 from clay4d.physics_baseline.engines.trajectory import SimulationError, Trajectory
 from clay4d.world_model.worlds.format import SPLITS, Tracks, World
@@ -91,6 +92,7 @@ def make_worlds(
     count: int,
     seed: int = 0,
     workers: int = 1,
+    distributed: str | None = None,
     progress: bool = False,
 ) -> None:
     """Make a set of worlds, or what is missing of it.
@@ -101,11 +103,12 @@ def make_worlds(
         count: how many worlds, of all splits together.
         seed: 0 or more.
         workers: processes that work side by side; they change nothing but the time.
+        distributed: the address of a Ray cluster whose workers make the shards instead, or "local".
         progress: show a bar with the time that is left.
 
     Raises:
         ValueError: a wrong number, or a folder with worlds of other settings or another seed.
-        ImportError: PyBullet is not installed.
+        ImportError: PyBullet, or Ray where it is asked for, is not installed.
         OSError: no room, no rights.
     """
     if isinstance(config, str):
@@ -124,7 +127,13 @@ def make_worlds(
     missing = [k for k in shards if entries[k] is None]
     done = count - sum(len(spans[k]) for k in missing)
     with _Bar(progress, count, done) as bar:
-        for k, entry in _made(config, seed, out, missing, spans, workers):
+        tasks = {k: (config, seed, out.resolve(), k, spans[k]) for k in missing}
+        made = (
+            _made(config, seed, out, missing, spans, workers)
+            if distributed is None
+            else run_tasks(_make_shard, tasks, address=distributed)
+        )
+        for k, entry in made:
             entries[k] = entry
             bar.advance(len(spans[k]))
     write_index(out, recipe | {"count": count}, entries)
