@@ -182,11 +182,11 @@ class KPlanes:
     """Steps over which the rates rise, a tenth of all at the most; then they fall as a cosine."""
     final: float = 0.02
     """Share of the rates left at the last step."""
-    plane_tv: float = 1e-4
+    plane_tv: float = 1e-3
     """Weight of the squared differences of neighbouring cells in space."""
-    time_smoothness: float = 0.1
+    time_smoothness: float = 1.0
     """Weight of the squared second differences of cells along time."""
-    time_l1: float = 1e-4
+    time_l1: float = 1e-3
     """Weight of how far the planes with time are from 1, where nothing moves."""
     random_background: bool = True
     """Whether pictures with alpha are seen before a new colour with every ray."""
