@@ -81,7 +81,7 @@ class GraphConfig:
 
 
 QUICK = GraphConfig(
-    seeds=(0,), held=200, training=GraphTraining(Size(64, 2, 4, 128), steps=600, batch=32, lr=2e-3, puzzles=4000)
+    seeds=(0,), held=200, training=GraphTraining(Size(64, 2, 4, 128), steps=300, batch=32, lr=2e-3, puzzles=4000)
 )  # fmt: skip
 """Minutes in place of hours; its accuracies say that everything runs and no more."""
 

@@ -21,6 +21,8 @@ def main() -> int:
     compat.make_ready()
     if command == "train":
         args = compat.on_cpu(args)
+    if command == "viewer":
+        args = compat.at_home(args)
     sys.argv = [f"clay4d ns-{command}", *args]
     try:
         importlib.import_module(SCRIPTS[command]).entrypoint()

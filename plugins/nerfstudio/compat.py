@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -40,6 +43,22 @@ def make_ready() -> None:
     torch.set_num_threads(1)  # as in every run of clay4d: its pool and Numba's would fight
 
 
+@contextmanager
+def untraced() -> Iterator[None]:
+    """No trace function in this thread for a while.
+
+    >>> with untraced():
+    ...     sys.gettrace() is None
+    True
+    """
+    kept = sys.gettrace()
+    sys.settrace(None)
+    try:
+        yield
+    finally:
+        sys.settrace(kept)
+
+
 def on_cpu(args: list[str]) -> list[str]:
     """The arguments of ns-train with `--machine.device-type cpu`, unless they say another or only ask.
 
@@ -50,3 +69,15 @@ def on_cpu(args: list[str]) -> list[str]:
     if said or not args or args[0].startswith("-") or torch.cuda.is_available():
         return args
     return [args[0], "--machine.device-type", "cpu", *args[1:]]
+
+
+def at_home(args: list[str]) -> list[str]:
+    """The arguments of ns-viewer with a page for this computer alone, unless they say another or only ask.
+
+    >>> at_home(["--load-config", "c.yml"])[-2:]
+    ['--viewer.websocket-host', '127.0.0.1']
+    """
+    said = any(a.split("=")[0].replace("_", "-") == "--viewer.websocket-host" for a in args)
+    if said or "--help" in args or "-h" in args:
+        return args
+    return [*args, "--viewer.websocket-host", "127.0.0.1"]

@@ -20,6 +20,7 @@ from nerfstudio.models.splatfacto import SplatfactoModel
 from torch import Tensor, nn
 
 from clay4d.config import load_config, preset_folder, presets
+from clay4d.plugins.nerfstudio.compat import untraced
 from clay4d.plugins.nerfstudio.data import viewmats_of
 from clay4d.plugins.nerfstudio.pictures import dataset_of
 from clay4d.renderers import rasterization
@@ -178,6 +179,18 @@ class Clay4dModel(SplatfactoModel):  # type: ignore[misc]
             image = self.drawn.image
             return {"rgb": image, "depth": None, "background": image.new_tensor(self._shade())}
         return self._look(camera)
+
+    def get_outputs_for_camera(
+        self, camera: NerfstudioCameras, obb_box: Any = None
+    ) -> dict[str, Any]:
+        """What a camera sees, drawn to the end.
+
+        nerfstudio's viewer breaks off a picture by an exception out of a trace function, which a compiled
+        kernel cannot pass on: the viewer's thread would die of it.
+        """
+        with untraced():
+            drawn: dict[str, Any] = super().get_outputs_for_camera(camera, obb_box)
+        return drawn
 
     def _shade(self) -> tuple[float, float, float]:
         return self.scene.background

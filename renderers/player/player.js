@@ -169,20 +169,19 @@
       else if (slow < 0.02) share = Math.min(1, share * 1.02);
       stale = false;
       paint(share);
-    } else if (drawn && now - moved > 150 && drawn !== "whole" && panes.every(p => !p.busy)) {
-      paint(1);
-      const settled = panes.every(p => p.has === tag());
-      if (settled) { drawn = "whole"; waiting.forEach(done => done()); waiting = []; } else refresh();
-    }
+    } else if (drawn === "part" && now - moved > 150 && panes.every(p => !p.busy)) paint(1);
+    if (drawn === "whole" && !stale && waiting.length) { waiting.forEach(done => done()); waiting = []; }
     requestAnimationFrame(tick);
   }
 
+  // Draw what there is; it is whole if that is all pixels of the present time, sorted for the present camera.
   function paint(part) {
     lay();
     panes.forEach(ask);
-    if (panes.some(p => !p.has)) { drawn = "part"; return; }
-    for (const pane of panes) drawer.draw(pane.model, lens(pane.part), pane.part, part);
     drawn = "part";
+    if (panes.some(p => !p.has)) return;
+    for (const pane of panes) drawer.draw(pane.model, lens(pane.part), pane.part, part);
+    if (part === 1 && panes.every(p => p.has === tag())) drawn = "whole";
   }
 
   function seek(value, going) {

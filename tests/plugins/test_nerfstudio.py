@@ -12,7 +12,7 @@ import yaml
 
 from clay4d.cli import main
 from clay4d.plugins.nerfstudio import launch
-from clay4d.plugins.nerfstudio.compat import on_cpu
+from clay4d.plugins.nerfstudio.compat import at_home, on_cpu
 from clay4d.scenes import Dataset
 from clay4d.scenes.loaders import load_dataset, write_transforms
 from clay4d.scenes.store import load_scene
@@ -109,6 +109,32 @@ def test_ns_export_writes_the_start(python: Path, run: Path) -> None:
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
 
 
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from clay4d.plugins.nerfstudio import compat
+compat.make_ready()
+from nerfstudio.utils.eval_utils import eval_setup
+_, pipeline, _, _ = eval_setup(Path(sys.argv[1]), test_mode="inference")
+def stop(frame, event, arg):
+    if "renderers" in frame.f_code.co_filename:
+        raise KeyboardInterrupt
+    return stop
+camera = pipeline.datamanager.train_dataset.cameras[0:1]
+sys.settrace(stop)
+seen = pipeline.model.get_outputs_for_camera(camera)
+sys.settrace(None)
+print("drawn", tuple(seen["rgb"].shape), tuple(seen["depth"].shape))
+"""
+
+
+def test_the_viewer_cannot_break_a_kernel(python: Path, run: Path) -> None:
+    """It interrupts by a trace function that raises; a picture is drawn to its end all the same."""
+    line = [str(python), "-c", INTERRUPTED, str(run / "config.yml")]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=600)
+    assert "drawn (48, 48, 3) (48, 48, 1)" in done.stdout, done.stderr[-2000:]
+
+
 def test_a_missing_environment_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -124,3 +150,5 @@ def test_other_methods_are_sent_to_the_cpu() -> None:
     """Unless the user says where, or asks for help."""
     assert on_cpu(["nerfacto", "--machine.device_type", "cuda"])[1] == "--machine.device_type"
     assert on_cpu(["--help"]) == ["--help"]
+    assert at_home(["--viewer.websocket_host=0.0.0.0"]) == ["--viewer.websocket_host=0.0.0.0"]
+    assert at_home(["--help"]) == ["--help"]

@@ -325,7 +325,7 @@ def test_models_of_every_kind_imagine_and_come_back_from_their_file(
         again, _ = other.imagine(["A red ball."], thoughts=count, seed=5)
         assert torch.equal(again.positions, slots.positions)
     # Watching asks after each thought and changes nothing, also where thoughts are drawn or replaced.
-    watcher = Watcher(model, ["the red ball"], count=3, seed=5)
+    watcher = Watcher(model, ["the red ball"], count=3)
     slots, _ = model.imagine(["A red ball."], thoughts=3, seed=5, watch=watcher)
     assert torch.equal(
         slots.positions, model.imagine(["A red ball."], thoughts=3, seed=5)[0].positions
