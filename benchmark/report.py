@@ -16,7 +16,7 @@ from clay4d.benchmark.report_numbers import (
     systems_of,
     tasks_of,
 )
-from clay4d.benchmark.report_plots import against_seconds, by_task, over_time
+from clay4d.benchmark.report_plots import against_seconds, against_thoughts, by_task, over_time
 from clay4d.benchmark.report_words import VERDICTS, difference, margin, summary
 from clay4d.benchmark.results import Results, load_results
 from clay4d.files import written_whole
@@ -89,6 +89,7 @@ def _plots(results: Results) -> str:
     drawn = {
         "Over time": over_time(results), f"By {kind}": by_task(results),
         "Against time spent": against_seconds(results),
+        "Against thoughts": against_thoughts(results),
     }  # fmt: skip
     shown = "".join(f"<div><h3>{name}</h3>{svg}</div>" for name, svg in drawn.items() if svg)
     note = '<p class="soft">Bands and bars are 95 % intervals.</p>'

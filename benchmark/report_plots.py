@@ -140,6 +140,36 @@ def against_seconds(results: Results) -> str:
     return _svg("error against seconds", bottom + 44, drawn)
 
 
+def against_thoughts(results: Results) -> str:
+    """An SVG of means by how many thoughts there were before each segment; empty where that is not varied."""
+    metric = head_of(results)
+    counts = {m.thoughts: m.system for m in results.measurements if m.thoughts is not None}
+    found = {
+        n: i for n in sorted(counts)
+        if (i := interval_of(results, counts[n], "all", metric)) is not None
+    }  # fmt: skip
+    if len(found) < 2:
+        return ""
+    most, top, bottom = 1.02 * max(i.high for i in found.values()), 14.0, 214.0
+    wide = (WIDTH - LEFT - RIGHT - 40) / (len(found) - 1)
+
+    def height(y: float) -> float:
+        return bottom - y / most * (bottom - top)
+
+    drawn = _rows(most, height)
+    points = [(LEFT + 20 + k * wide, height(i.mean)) for k, i in enumerate(found.values())]
+    drawn.append(f'<polyline points="{_points(points)}" fill="none" stroke="{COLOURS[0]}" stroke-width="2"/>')  # fmt: skip
+    for (x, y), (n, i) in zip(points, found.items()):
+        drawn += [
+            f'<line x1="{x:.1f}" y1="{height(i.low):.1f}" x2="{x:.1f}" y2="{height(i.high):.1f}" stroke="{COLOURS[0]}" stroke-width="2"/>',
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{COLOURS[0]}"/>',
+            _text(x, bottom + 17, str(n), "middle"),
+        ]  # fmt: skip
+    unit = results.metric(metric).unit or results.metric(metric).name
+    drawn.append(_text(LEFT, bottom + 36, f"{unit}, by thoughts before each segment"))
+    return _svg("error against thoughts", bottom + 44, drawn)
+
+
 def _legend(colours: Mapping[str, str]) -> tuple[list[str], float]:
     """Dots and names in rows, and the height below them."""
     drawn, x, y = [], 8.0, 16.0

@@ -163,7 +163,9 @@ def _config(
 ) -> SuiteConfig:
     if isinstance(suite, str):
         if suite not in SUITES:
-            raise ValueError(f"suite got {suite!r}; expected one of {', '.join(SUITES)}.")
+            raise ValueError(
+                f"suite got {suite!r}; expected one of {', '.join(SUITES)}, outside or all."
+            )
         suite = SUITES[suite]
     chosen = systems or suite.systems
     for name in chosen:

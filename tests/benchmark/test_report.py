@@ -12,7 +12,14 @@ import pytest
 
 from clay4d.benchmark.report import write_report
 from clay4d.benchmark.report_numbers import effort_of, ranked
-from clay4d.benchmark.report_plots import COLOURS, WIDTH, against_seconds, by_task, over_time
+from clay4d.benchmark.report_plots import (
+    COLOURS,
+    WIDTH,
+    against_seconds,
+    against_thoughts,
+    by_task,
+    over_time,
+)
 from clay4d.benchmark.report_words import summary
 from clay4d.benchmark.results import Hypothesis, Measurement, Metric, Results
 
@@ -84,6 +91,18 @@ def test_plots_put_numbers_where_they_belong() -> None:
     engine, learned = ([float(v) for v in row[:2]] for row in spent[-2:])
     assert engine[0] < learned[0] and engine[1] > learned[1]
     assert effort_of(results())["learned"] == (1.0, 100.0)
+
+
+def test_thoughts_stand_in_the_order_of_their_counts() -> None:
+    assert not against_thoughts(results())
+    rows = [
+        Measurement("x", "t", f"m-{n}", f"s{k}", 0, "centre_error", "p", value=v, thoughts=n)
+        for n, v in ((16, 0.1), (0, 0.4), (4, 0.2)) for k in range(3)
+    ]  # fmt: skip
+    drawn = against_thoughts(dataclasses.replace(results(), measurements=tuple(rows)))
+    dots = [(float(x), float(y)) for x, y in re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', drawn)]
+    assert dots == sorted(dots) and [y for _, y in dots] == sorted(y for _, y in dots)
+    assert re.findall(r">(\d+)</text>", drawn)[-3:] == ["0", "4", "16"]
 
 
 def test_plots_without_numbers_are_left_out() -> None:
