@@ -102,11 +102,16 @@ def build_motion(kind: str, options: dict[str, Any]) -> Motion:
         raise ValueError(f"motion got {kind!r}; expected one of {', '.join(MOTIONS)}.")
     try:
         motion: Motion = MOTIONS[kind](**options)
-    except (TypeError, RuntimeError, OverflowError) as error:
-        raise ValueError(
-            f"motion {kind} got {error}; expected its options. Was it made by another version?"
-        ) from error
+    except (TypeError, RuntimeError, ArithmeticError, AttributeError) as error:
+        raise _no_options(kind, error) from error
     return motion
+
+
+def _no_options(kind: str, error: Exception) -> ValueError:
+    why = "".join(c if c.isprintable() else "?" for c in str(error))[:200]
+    return ValueError(
+        f"motion {kind} got {why}; expected its options. Was it made by another version?"
+    )
 
 
 def scene_header(scene: SplatScene) -> dict[str, Any]:
@@ -135,7 +140,11 @@ def scene_from(tensors: dict[str, Tensor], header: dict[str, Any]) -> SplatScene
     if header["motion"] == "rigid-parts":
         tensors, header = from_rigid_parts(tensors, header)
     with torch.device("meta"):  # sizes that a file only claims take no memory
-        check_shapes(tensors, build_motion(header["motion"], header["options"]))
+        claimed = build_motion(header["motion"], header["options"])
+        try:
+            check_shapes(tensors, claimed)
+        except (TypeError, RuntimeError, ArithmeticError, AttributeError) as error:
+            raise _no_options(header["motion"], error) from error
     motion = build_motion(header["motion"], header["options"])
     with torch.no_grad():
         for name, target in motion.tensors().items():
@@ -148,7 +157,7 @@ def scene_from(tensors: dict[str, Tensor], header: dict[str, Any]) -> SplatScene
     background = tuple(float(x) for x in header["background"])
     return SplatScene(
         raw, motion, float(header["duration"]), (background[0], background[1], background[2]),
-        header["sh_degree"], float(header.get("near", 0.01)), bool(header.get("antialiased", False)),
+        header.get("sh_degree"), float(header.get("near", 0.01)), bool(header.get("antialiased", False)),
         float(header.get("eps2d", 0.3)),
     )  # fmt: skip
 

@@ -80,6 +80,12 @@ def check_shapes(tensors: dict[str, Tensor], motion: Motion) -> None:
     if "raw.moves" in tensors:
         given["raw.moves"] = torch.empty(n, dtype=torch.uint8, device="meta")
     check_like(tensors, given)
+    for name in tensors:
+        if name.startswith("motion.") and name not in given:
+            raise ValueError(
+                f"scene got {name[:60]!r}; expected no such tensor for a motion of these options. "
+                "Make the file again."
+            )
 
 
 def check_like(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:

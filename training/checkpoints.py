@@ -115,7 +115,7 @@ def _restore_adam(trainer: Trainer, tensors: dict[str, Tensor], steps: dict[str,
 def _density(trainer: Trainer, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """What density control had gathered: a number for each Gaussian, under the names it knows."""
     had = {k.removeprefix("density."): v for k, v in tensors.items() if k.startswith("density.")}
-    known = list(trainer.density_state()) or ["grad2d", "count", "radii"]
+    known = set(trainer.density_state()) or {"grad2d", "count", "radii"}
     lacking = [k for k in trainer.density_state() if k not in had]
     wrong = [k for k, v in had.items() if k not in known or v.shape != (len(trainer.scene),)]
     if lacking or wrong or not all(v.is_floating_point() for v in had.values()):
