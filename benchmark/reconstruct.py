@@ -224,7 +224,8 @@ def ring_pictures(scene: SceneSpec, steps: int) -> tuple[Captured, UInt8[np.ndar
         return images[:, chosen].reshape(-1, SIDE, SIDE, 3), pose
 
     (seen, taken), (truth, asked) = part(kept), part(held)
-    return Captured(seen, taken, asked, BOX, None, steps), truth
+    # The sky is given: no Gaussian stands for it.
+    return Captured(seen, taken, asked, BOX, scene.background, steps), truth
 
 
 def given_pictures(folder: Path, steps: int) -> tuple[Captured, UInt8[np.ndarray, "M H W 3"]]:
