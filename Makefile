@@ -3,9 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := $(filter-out tests benchmarks build,$(patsubst %/__init__.py,%,$(wildcard */__init__.py)))
 
-.PHONY: demo test lint types links bench format docs fuzz kills distributed
+.PHONY: demo test lint types links blender nerfstudio report bench format docs fuzz kills distributed
 
-# A small moving scene: made, trained on and shown in about three minutes; nothing is downloaded.
+# A small scene: simulated, trained on and shown in about three minutes; nothing is downloaded.
 demo: runs/demo/index.html
 	@echo "See runs/demo/index.html; make it again after: rm -r runs/demo"
 
@@ -43,6 +43,17 @@ docs: .venv/ready links
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
 	@echo "See build/docs/index.html"
 
+# Blender's Cycles for clay4d simulate --renderer blender, in an environment of its own: it pins another NumPy. 0.9 GB.
+blender: .venv/blender/ready
+.venv/blender/ready: | .venv/ready
+	$(PYTHON) -m venv .venv/blender
+	.venv/blender/bin/pip install -q bpy==5.0.1
+	touch $@
+
+# README's table and picture of the benchmark, from the results that are kept in docs/results.
+report: .venv/ready
+	$(BIN)/python benchmarks/report.py
+
 # Speed of the rasteriser, the loss and Adam, each against a rival timed in turn with it.
 bench: .venv/ready
 	$(BIN)/python benchmarks/rasterizer.py
@@ -67,4 +78,15 @@ distributed: .venv/ready
 	$(BIN)/pip install -q torch -c constraints.txt
 	$(BIN)/pip install -q -e ".[dev,sfm,bullet,mcp,export]" -c constraints.txt
 	-test -n "$$(command -v npm)" && npm install --silent --prefix .venv/gltf gltf-validator@2.0.0-dev.3.10
+	touch $@
+
+# nerfstudio in an environment of its own, for `clay4d ns-train`: 3.8 GB, about 10 minutes. clay4d comes
+# without its dependencies, since nerfstudio pins an older viser; of gsplat both work with 1.5.3.
+nerfstudio: .venv/nerfstudio/ready
+
+.venv/nerfstudio/ready: constraints-nerfstudio.txt
+	$(PYTHON) -m venv .venv/nerfstudio
+	.venv/nerfstudio/bin/pip install -q torch -c constraints-nerfstudio.txt
+	.venv/nerfstudio/bin/pip install -q nerfstudio torchvision numba av pydantic safetensors scipy mujoco cma zstandard pytest -c constraints-nerfstudio.txt
+	.venv/nerfstudio/bin/pip install -q --no-deps gsplat==1.5.3 -e .
 	touch $@

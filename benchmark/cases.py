@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from clay4d.benchmark.hidden import Told
 from clay4d.benchmark.motion import (
@@ -62,6 +62,10 @@ class Case:
     measure: Callable[[Any], Measured]
     told: Any = None
     """The question with the truth in it, for systems that are a ceiling and say so by `needs_truth`."""
+    film: Callable[[Any], UInt8[np.ndarray, "T H W 3"]] | None = None
+    """Of an answer, to look at; None where paths are drawn over the truth instead."""
+    truth: UInt8[np.ndarray, "T H W 3"] | None = None
+    """The true film, where there is one."""
 
 
 class Source(Protocol):
@@ -108,6 +112,10 @@ class WorldCases:
                 task = split if len(self._worlds) > 1 else self._task(words)
                 found.append(Place(f"{split}/{words['name']}", task, split, k))
         return found
+
+    def world(self, place: Place) -> World:
+        """One world as it was made, truth and all: for pictures of results, never for a system."""
+        return self._worlds[place.split].read(place.index)
 
     def _task(self, words: dict[str, Any]) -> str:
         if self._config.by == "force":

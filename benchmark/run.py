@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,52 +16,37 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import yaml
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from clay4d.benchmark.cases import Case, Place, Source, Unscored, WorldCases
-from clay4d.benchmark.hidden import FittedTerms, TrueEngine
-from clay4d.benchmark.real import RealCases
-from clay4d.benchmark.results import Hypothesis, Measurement, Results, save_results
-from clay4d.benchmark.statistics import paired
-from clay4d.benchmark.suites import AT, COUNTS, ERROR, METRICS, SUITES, Claim, SuiteConfig
-from clay4d.benchmark.systems import (
-    ConstantAcceleration,
-    ConstantVelocity,
-    FittedEngine,
-    Learned,
-    NominalEngine,
-    Static,
+from clay4d.benchmark.comparisons import (
+    FIRST,
+    RULE,
+    RULE_MADE,
+    chosen,
+    keep_film,
+    kept_comparisons,
+    write_comparisons,
 )
-from clay4d.benchmark.tosses import IdentifiedContact, IdentifiedEngine
+from clay4d.benchmark.observation import Prediction
+from clay4d.benchmark.registry import DRAWS, SOURCES, SYSTEMS, make_system
+from clay4d.benchmark.results import Hypothesis, Measurement, Results, Shown, save_results
+from clay4d.benchmark.statistics import paired
+from clay4d.benchmark.suites import AT, CEILINGS, COUNTS, ERROR, METRICS, SUITES, Claim, SuiteConfig
 from clay4d.benchmark.workers import Worker
 from clay4d.config import to_dict
 from clay4d.distributed import run_tasks
-from clay4d.world_model.reasoners import Disturbance
 from clay4d.world_model.worlds.make import make_worlds
 
 __all__ = ["AT", "ERROR", "SYSTEMS", "errors_of", "run_suite"]
 
-SPOILED = {
-    "zeroed": Disturbance("zero"), "swapped": Disturbance("swap"),
-    "noise": Disturbance("noise"), "noise-4": Disturbance("noise", scale=4.0),
-}  # fmt: skip
-"""Thoughts that are changed as they are had."""
-SYSTEMS: dict[str, Callable[..., Any]] = {
-    "static": Static, "constant-velocity": ConstantVelocity, "constant-acceleration": ConstantAcceleration,
-    "engine-nominal": NominalEngine, "engine-fitted": partial(FittedEngine, air="none"),
-    "engine-fitted-air": partial(FittedEngine, air="unknown"),
-    "engine-fitted-true-air": partial(FittedEngine, air="real"),
-    "engine-stated": partial(IdentifiedEngine, stated=True), "engine-identified": IdentifiedEngine, "contact-identified": IdentifiedContact, "world-model": Learned,
-    "engine-fitted-terms": FittedTerms, "engine-true": TrueEngine,
-    **{f"world-model-{n}": partial(Learned, samples=0, thoughts=n) for n in COUNTS},
-    **{f"world-model-{n}": partial(Learned, samples=0, disturbance=d) for n, d in SPOILED.items()},
-}  # fmt: skip
-SOURCES: dict[str, Callable[[SuiteConfig, Path], Source]] = {
-    "worlds": WorldCases,
-    "real": RealCases,
-}
 PARTIAL = "answers.jsonl"
+Keep = Callable[[str, Any], None]
+"""Keeps a system's film of the scene at hand."""
+Asked = tuple[str, str, int, Place]
+"""A key, a system, its seed and a scene."""
 TASK = 8
 """Scenes of a task on a cluster."""
 _THOUGHTS = {f"world-model-{n}": n for n in COUNTS}
@@ -75,6 +61,7 @@ def run_suite(
     systems: tuple[str, ...] = (),
     weights: str | Path | None = None,
     limit: int | None = None,
+    seeds: int | None = None,
     resume: bool = False,
     command: str = "",
     distributed: str | None = None,
@@ -84,7 +71,8 @@ def run_suite(
     Args:
         data: a folder of `make_worlds`, or of real motion; a suite that makes its own needs none.
         systems: a choice of the suite's systems. weights: of the world model; the released ones by default.
-        limit: scenes of each split, if not the suite's.
+        limit: scenes of each split, if not the suite's. seeds: how many times systems that draw are asked, with
+            seeds from 0 on; a scene's number is the mean over them.
         resume: go on with a run that was stopped.
         distributed: the address of a Ray cluster that asks the systems, or "local".
 
@@ -92,7 +80,7 @@ def run_suite(
         ValueError: an unknown suite or system, a folder that holds another run.
         FileNotFoundError: no worlds.
     """
-    config = _config(suite, systems, limit)
+    config = _config(suite, systems, limit, seeds)
     out = Path(out)
     text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -101,23 +89,18 @@ def run_suite(
     source = SOURCES[config.source](config, folder)
     places = source.places()
     rows = dict(done)
-    asked = {
-        f"{name} {place.scene}": (name, place)
-        for name in config.systems
-        for place in places
-        if not place.systems or name in place.systems
-    }
-    missing = {key: pair for key, pair in asked.items() if key not in rows}
+    asked = _asked(config, places)
+    missing = [one for key, one in asked.items() if key not in rows]
     with (
         (out / PARTIAL).open("a", encoding="utf-8") as log,
         _bar(len(asked)) as tick,
     ):
         if distributed is None:
-            answers = _asked(config, source, weights, missing.values())
+            answers = _answers(config, source, weights, missing, out)
         else:
             tasks = {
-                k: (config, folder, weights, part)
-                for k, part in enumerate(_parts(list(missing.values())))
+                k: (config, folder, weights, part, out.resolve())
+                for k, part in enumerate(_parts(missing))
             }
             done_tasks = run_tasks(_task, tasks, address=distributed)
             answers = (row for _, found in done_tasks for row in found)
@@ -127,48 +110,69 @@ def run_suite(
             log.flush()
             tick(key.split(" ")[0])
     results = _results(config, digest, text, rows, places, source, command)
+    results = replace(results, shown=_shown(results, config, source, rows, out))
     save_results(out / "results.json", results)
     return results
 
 
-def _asked(
-    config: SuiteConfig, source: Source, weights: Any, pairs: Iterable[tuple[str, Place]]
+def _asked(config: SuiteConfig, places: Sequence[Place]) -> dict[str, Asked]:
+    """Who is asked about what, by the key that answers are kept under; those that draw nothing, once."""
+    found = {}
+    for name in config.systems:
+        for seed in range(config.seeds if name in DRAWS else 1):
+            for place in places:
+                if not place.systems or name in place.systems:
+                    key = f"{name} {place.scene}" + (f" {seed}" if seed else "")
+                    found[key] = (key, name, seed, place)
+    return found
+
+
+def _answers(
+    config: SuiteConfig, source: Source, weights: Any, asked: Iterable[Asked], out: Path
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Rows of some systems and scenes, in order; each system in a process of its own."""
-    for name, group in groupby(pairs, key=lambda pair: pair[0]):
-        worker = Worker(SYSTEMS[name], *([weights] if name.startswith("world-model") else []))
+    for (name, seed), group in groupby(asked, key=lambda one: one[1:3]):
+        worker = Worker(*make_system(name, weights=weights, seed=seed))
         ceiling = getattr(SYSTEMS[name], "needs_truth", False)
         try:
-            for _, place in group:
-                yield f"{name} {place.scene}", _measured(worker, source.read(place), config, truth=ceiling)  # fmt: skip
+            for key, _, _, place in group:
+                yield key, _measured(
+                    worker, source.read(place), config, truth=ceiling,
+                    keep=None if seed else partial(keep_film, out, place.scene), name=name,
+                )  # fmt: skip
         finally:
             worker.stop()
 
 
-def _parts(pairs: list[tuple[str, Place]]) -> Iterator[list[tuple[str, Place]]]:
-    """Pairs in tasks of one system each, small enough that a lost one is soon done again."""
-    for _, group in groupby(pairs, key=lambda pair: pair[0]):
+def _parts(asked: Sequence[Asked]) -> Iterator[list[Asked]]:
+    """Tasks of one system each, small enough that a lost one is soon done again."""
+    for _, group in groupby(asked, key=lambda one: one[1:3]):
         whole = list(group)
         yield from (whole[k : k + TASK] for k in range(0, len(whole), TASK))
 
 
 def _task(
-    config: SuiteConfig, folder: Path, weights: Any, pairs: list[tuple[str, Place]]
+    config: SuiteConfig, folder: Path, weights: Any, asked: list[Asked], out: Path
 ) -> list[tuple[str, dict[str, Any]]]:
-    """What `_asked` gives, in a worker of a cluster."""
-    return list(_asked(config, SOURCES[config.source](config, folder), weights, pairs))
+    """What `_answers` gives, in a worker of a cluster."""
+    return list(_answers(config, SOURCES[config.source](config, folder), weights, asked, out))
 
 
-def _config(suite: str | SuiteConfig, systems: tuple[str, ...], limit: int | None) -> SuiteConfig:
+def _config(
+    suite: str | SuiteConfig, systems: tuple[str, ...], limit: int | None, seeds: int | None
+) -> SuiteConfig:
     if isinstance(suite, str):
         if suite not in SUITES:
-            raise ValueError(f"suite got {suite!r}; expected one of {', '.join(SUITES)}.")
+            raise ValueError(
+                f"suite got {suite!r}; expected one of {', '.join(SUITES)}, outside or all."
+            )
         suite = SUITES[suite]
     chosen = systems or suite.systems
     for name in chosen:
         if name not in SYSTEMS:
             raise ValueError(f"system got {name!r}; expected one of {', '.join(SYSTEMS)}.")
-    return replace(suite, systems=tuple(chosen), limit=suite.limit if limit is None else limit)
+    limit, seeds = suite.limit if limit is None else limit, suite.seeds if seeds is None else seeds
+    return replace(suite, systems=tuple(chosen), limit=limit, seeds=seeds)
 
 
 def _begin(out: Path, digest: str, text: str, *, resume: bool) -> dict[str, Any]:
@@ -195,6 +199,8 @@ def _begin(out: Path, digest: str, text: str, *, resume: bool) -> dict[str, Any]
 def _folder(config: SuiteConfig, out: Path, data: str | Path | None) -> Path:
     if data is not None:
         return Path(data)
+    if config.source == "renderer":
+        return out
     if config.source == "real":
         raise FileNotFoundError(
             "data got nothing; expected a folder with cube_tosses, panoptic_basketball or physics_videos. "
@@ -209,7 +215,15 @@ def _folder(config: SuiteConfig, out: Path, data: str | Path | None) -> Path:
     return out / "worlds"
 
 
-def _measured(worker: Worker, case: Case, config: SuiteConfig, *, truth: bool) -> dict[str, Any]:
+def _measured(
+    worker: Worker,
+    case: Case,
+    config: SuiteConfig,
+    *,
+    truth: bool,
+    keep: Keep | None = None,
+    name: str = "",
+) -> dict[str, Any]:
     """One system on one scene; the truth never goes to the worker, unless it is a ceiling that needs it."""
     question = case.told if truth else case.question
     answer = worker.ask(question, case.times, timeout=config.timeout)
@@ -221,10 +235,20 @@ def _measured(worker: Worker, case: Case, config: SuiteConfig, *, truth: bool) -
         return row | {"reason": answer.reason}
     try:
         found = case.measure(answer.prediction)
-    except Unscored as error:
+    except (Unscored, ValueError) as error:
         return row | {"reason": str(error)}
+    if not all(np.isfinite(v) for v in found.values.values()):
+        return row | {"reason": "its answer has NaN or infinity"}
+    if keep is not None and case.film is not None:
+        keep(name, case.film(answer.prediction))
+        row["title"] = getattr(case.question, "text", "")
+        if case.truth is not None:
+            keep("", case.truth)
     at = {m: {f"{h:g}": v for h, v in by.items()} for m, by in found.at.items()}
-    return row | {"values": dict(found.values), "at": at}
+    row |= {"values": dict(found.values), "at": at}
+    if isinstance(answer.prediction, Prediction):
+        row["path"] = np.round(answer.prediction.positions, 3).tolist()
+    return row
 
 
 def _results(
@@ -236,13 +260,13 @@ def _results(
     inputs: dict[str, set[str]] = defaultdict(set)
     measurements: list[Measurement] = []
     for key, row in rows.items():
-        name, scene = key.split(" ")
+        name, scene, *drawn = key.split(" ")
         if name not in config.systems or scene not in known:
             continue
         inputs[scene].add(row["input"])
         task = known[scene].task
         common: dict[str, Any] = {
-            "suite": config.name, "task": task, "system": name, "scene": scene, "seed": 0,
+            "suite": config.name, "task": task, "system": name, "scene": scene, "seed": int(drawn[0]) if drawn else 0,
             "protocol": task if task in protocols else source.protocols[0][0], "seconds": row["seconds"],
             "peak_memory_mb": row["memory"], "thoughts": _THOUGHTS.get(name),
         }  # fmt: skip
@@ -261,33 +285,73 @@ def _results(
     for scene, seen in inputs.items():
         if len(seen) > 1:
             raise ValueError(f"systems saw different inputs on {scene}; expected the same. Run them again.")  # fmt: skip
-    order = sorted(measurements, key=lambda m: (m.system, m.scene, m.metric, m.horizon or 0))
+    order = sorted(
+        measurements, key=lambda m: (m.system, m.scene, m.seed, m.metric, m.horizon or 0)
+    )
     return Results(
         config.name, digest, text, command, datetime.date.today().isoformat(),
-        f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         tuple((n, importlib.metadata.version(n)) for n in ("torch", "numpy", "mujoco")),
         tuple(METRICS[m] for m in config.metrics), source.protocols, tuple(order),
         tuple(_judged(claim, order, config) for claim in config.claims),
     )  # fmt: skip
 
 
+def _shown(
+    results: Results, config: SuiteConfig, source: Source, rows: dict[str, Any], out: Path
+) -> tuple[Shown, ...]:
+    """Films of a few scenes; the last system that is told nothing is compared with the best of the others."""
+    metric = config.metrics[0]
+    sign = -1 if METRICS[metric].better == "higher" else 1
+    errors = {
+        s: {
+            k: sign * v for k, v in errors_of(results.measurements, s, "all", metric=metric).items()
+        }
+        for s in config.systems
+    }
+    known = [s for s in config.systems if errors[s]]
+    asked = [s for s in known if s not in CEILINGS]
+    if len(asked) < 2:
+        return ()
+    ours = asked[-1]
+    rival = min(asked[:-1], key=lambda s: (float(np.mean(list(errors[s].values()))), s))
+    scenes = chosen(errors[ours], errors[rival])
+    said = {"first": FIRST, "learned": ours, "rival": rival}
+    if not isinstance(source, WorldCases):
+        said_of = {s: rows[f"{ours} {s}"].get("title", "") for s, _ in scenes}
+        note = RULE_MADE.format(**said)
+        return kept_comparisons(out, scenes, systems=known, titles=said_of, note=note)
+    places = {p.scene: p for p in source.places()}
+    worlds = {s: source.world(places[s]) for s, _ in scenes}
+    paths = {
+        (system, scene): np.array(rows[f"{system} {scene}"]["path"])
+        for system in known for scene, _ in scenes if "path" in rows.get(f"{system} {scene}", {})
+    }  # fmt: skip
+    titles = {s: f"{worlds[s].prompt} ({s}, {places[s].task}; {why})" for s, why in scenes}
+    return write_comparisons(
+        out, worlds, paths, systems=known, seen=config.seen, titles=titles, note=RULE.format(**said)
+    )
+
+
 def errors_of(
     measurements: Sequence[Measurement], system: str, task: str, *, metric: str = ERROR
 ) -> dict[str, float]:
-    """Each scene's number of one system; `all` scenes, those of a task, or all where a force is `hidden`."""
-    out = {}
+    """Each scene's number of one system, the mean over seeds; of `all` scenes, those of a task, or all where a
+    force is `hidden`."""
+    out: dict[str, list[float]] = defaultdict(list)
     for m in measurements:
         within = task == "all" or m.task == task or (task == "hidden" and m.task != "none")
         if m.system == system and m.metric == metric and m.value is not None and within:
-            out[m.scene] = m.value
-    return out
+            out[m.scene].append(m.value)
+    return {scene: float(np.mean(values)) for scene, values in out.items()}
 
 
 def _judged(claim: Claim, measurements: list[Measurement], config: SuiteConfig) -> Hypothesis:
     metric = claim.metric or config.metrics[0]
+    ours = errors_of(measurements, claim.system, claim.task, metric=metric)
+    rival = errors_of(measurements, claim.rival, claim.task, metric=metric)
     found = paired(
-        errors_of(measurements, claim.system, claim.task, metric=metric),
-        errors_of(measurements, claim.rival, claim.task, metric=metric),
+        ours, rival if claim.rival else dict.fromkeys(ours, 0.0),
         relative=claim.relative, higher=METRICS[metric].better == "higher", count=config.resamplings,
     )  # fmt: skip
     said = Hypothesis(

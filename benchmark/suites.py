@@ -13,6 +13,12 @@ ARMS = (
 )  # fmt: skip
 COUNTS = (0, 1, 2, 4, 8, 16)
 """Thoughts before each segment, where the suite varies them."""
+KINDS = (
+    "static", "polynomial", "control-nodes", "motion-bases", "hex-plane", "deformation", "space-time",
+)  # fmt: skip
+"""Motion models of Gaussians that learn from pictures."""
+CEILINGS = ("engine-true", "true-world")
+"""Systems that are told the truth: they show what could be reached, and win nothing."""
 ERROR, AT = "centre_error", "centre_error_at"
 METRICS: dict[str, Metric] = {
     m.name: m
@@ -26,6 +32,18 @@ METRICS: dict[str, Metric] = {
         Metric("best_of_k", "m", "lower", "distance of centres in the best of 8 sampled futures"),
         Metric("toss_position", "% of width", "lower", "distance of the cube's centre, mean over the toss"),
         Metric("toss_rotation", "°", "lower", "angle from the cube's true rotation, mean over the toss"),
+        Metric("image_error", "", "lower", "largest difference from a float64 brute force, of colours 0 to 1"),
+        Metric("gradient_error", "", "lower", "relative difference of gradients from a float64 brute force, the worst of five"),
+        Metric("draw_seconds", "s", "lower", "a picture and its gradients, one thread"),
+        Metric("large_seconds", "s", "lower", "the same of 20,000 Gaussians, 400 × 400, with harmonics of degree 3"),
+        Metric("prompt_right", "", "higher", "share of prompts whose scene is right in count, looks and acts"),
+        Metric("count_right", "", "higher", "share with as many things as the prompt names"),
+        Metric("looks_right", "", "higher", "share whose things all have the shapes and colours that it names"),
+        Metric("acts_right", "", "higher", "share whose things all do what it says"),
+        Metric("things_right", "", "higher", "things of the right shape and colour, of those that it names"),
+        Metric("clauses_right", "", "higher", "clauses that come true, of those that it has"),
+        Metric("psnr", "dB", "higher", "likeness of held-out pictures, PSNR"),
+        Metric("ssim", "", "higher", "likeness of held-out pictures, SSIM"),
         Metric("film_error", "diameters", "lower", "distance of the ball's centre in the picture"),
     )
 }  # fmt: skip
@@ -41,7 +59,7 @@ class Claim:
     system: str
     """Expected to be better…"""
     rival: str
-    """…than this one, by at least `margin`."""
+    """…than this one, by at least `margin`; none: than 0, so a margin of -0.1 says that it is at most 0.1 off."""
     margin: float = 0.0
     """In the metric's unit, or a share of the rival's mean where `relative` is set."""
     relative: bool = False
@@ -76,15 +94,23 @@ class SuiteConfig:
     claims: tuple[Claim, ...] = ()
     make: int = 0
     """Worlds that the suite makes for itself where none are given; 0 for none."""
-    source: Literal["worlds", "real"] = "worlds"
+    source: Literal["worlds", "real", "renderer", "prompts", "captured"] = "worlds"
     """Where its scenes come from."""
+    steps: int = 0
+    """Optimiser steps of everybody who learns from a scene's pictures."""
+    seeds: int = 1
+    """How many times systems that draw are asked."""
     by: Literal["force", "chain"] = "force"
     """What the tasks of a single split are: kinds of hidden force, or counts of foretold events."""
     metrics: tuple[str, ...] = (ERROR, AT, "velocity_error", "collision_time_error", "penetration", "crps", "best_of_k")  # fmt: skip
     """What is measured, the one that decides first."""
 
     def __post_init__(self) -> None:
-        for name, value in (("seen", self.seen), ("resamplings", self.resamplings)):
+        for name, value in (
+            ("seen", self.seen),
+            ("resamplings", self.resamplings),
+            ("seeds", self.seeds),
+        ):
             if value < 1:
                 raise ValueError(f"{name} got {value}; expected at least 1.")
         if self.limit < 0 or self.timeout <= 0:
@@ -170,6 +196,51 @@ _THOUGHTS = (
     ),
 )  # fmt: skip
 
+_RENDERER = (
+    Claim(
+        "picture-parity", "all", "cpu", "", -5e-5, metric="image_error",
+        claim="The CPU rasteriser's pictures differ from a float64 brute force by at most 5e-5.",
+    ),
+    Claim(
+        "gradient-parity", "all", "cpu", "", -1e-3, metric="gradient_error",
+        claim="Its gradients differ by at most a thousandth.",
+    ),
+    Claim(
+        "ten-times-as-fast", "300", "cpu", "torch-reference", 0.9, relative=True, metric="draw_seconds",
+        claim="With 300 Gaussians it takes at most a tenth of the time of a dense loop in torch.",
+    ),
+)  # fmt: skip
+
+_GENERATE = (
+    Claim(
+        "learned-reads-prompts", "all", "world-model-prompted", "planner-engine",
+        claim="The world model makes as large a share of prompts come true as the planner with its engine.",
+    ),
+    Claim(
+        "learned-names-things", "all", "world-model-prompted", "planner-engine", -0.05, metric="things_right",
+        claim="Of the things named it makes at most a twentieth fewer right.",
+    ),
+    Claim(
+        "many-things-cost-the-model", "4+-things", "planner-engine", "world-model-prompted",
+        claim="Of prompts with four things or more, the planner makes more come true.",
+    ),
+)  # fmt: skip
+
+_RECONSTRUCT = (
+    Claim(
+        "motion-pays", "all", "gaussians-control-nodes", "gaussians-static", 1.0,
+        claim="Control nodes show held-out pictures at least 1 dB better than Gaussians that stand still.",
+    ),
+    Claim(
+        "nodes-beat-polynomials", "all", "gaussians-control-nodes", "gaussians-polynomial",
+        claim="They are better than a polynomial for each Gaussian, too.",
+    ),
+    Claim(
+        "learning-pays", "all", "gaussians-control-nodes", "nearest-picture", 3.0,
+        claim="They are at least 3 dB better than the nearest training picture.",
+    ),
+)  # fmt: skip
+
 SUITES: dict[str, SuiteConfig] = {
     "predict": SuiteConfig(claims=_CLAIMS),
     "ood": SuiteConfig("ood", SPLITS_OOD, claims=(_CLAIMS[0],)),
@@ -199,6 +270,21 @@ SUITES: dict[str, SuiteConfig] = {
         "thoughts-ood", SPLITS_OOD,
         ("constant-velocity", *(f"world-model-{n}" for n in COUNTS)),
         claims=(_THOUGHTS[0], _THOUGHTS[2]), metrics=(ERROR, AT, "velocity_error", "collision_time_error", "penetration"),
+    ),
+    "renderer": SuiteConfig(
+        "renderer", ("50", "150", "300", "20000"), ("cpu", "torch-reference"), limit=4, timeout=600.0,
+        claims=_RENDERER, source="renderer", metrics=("draw_seconds", "image_error", "gradient_error", "large_seconds"),
+    ),
+    "generate": SuiteConfig(
+        "generate", ("test",), ("planner-engine", "world-model-prompted", "true-world"), limit=100,
+        claims=_GENERATE, source="prompts",
+        metrics=(
+            "prompt_right", "count_right", "looks_right", "acts_right", "things_right", "clauses_right",
+        ),
+    ),
+    "reconstruct": SuiteConfig(
+        "reconstruct", ("test",), ("nearest-picture", *(f"gaussians-{kind}" for kind in KINDS)), limit=3,
+        timeout=3600.0, claims=_RECONSTRUCT, source="captured", steps=1500, metrics=("psnr", "ssim"),
     ),
     "smoke": SuiteConfig(
         "smoke", ("train",), ("static", "constant-velocity", "engine-nominal"), make=16, limit=12,

@@ -252,7 +252,7 @@ class Learned:
     """A world model: the pictures and the prompt in, its likeliest future out.
 
     Args:
-        thoughts: before each segment. samples: futures drawn besides the likeliest.
+        thoughts: before each segment. samples: futures drawn besides the likeliest. seed: of these.
         disturbance: what is done to thoughts as they are had; a swap brings those that the model has
             about `OTHER_SCENE`, a scene of its own making.
     """
@@ -264,11 +264,12 @@ class Learned:
         thoughts: int = 4,
         samples: int = SAMPLES,
         disturbance: Disturbance | None = None,
+        seed: int = 0,
     ) -> None:
         from clay4d.world_model.generate import load_weights
 
         self._model = load_weights(weights)
-        self._thoughts, self._samples = thoughts, samples
+        self._thoughts, self._samples, self._seed = thoughts, samples, seed
         if disturbance is not None and disturbance.kind == "swap":
             _, had = self._model.imagine([OTHER_SCENE], thoughts=thoughts, temperature=0.0)
             disturbance = replace(disturbance, donor=had.thoughts[-1].vectors[0])
@@ -307,7 +308,7 @@ class Learned:
             return Prediction(likeliest)
         drawn, _ = self._model.imagine(
             [o.prompt] * self._samples, context=_repeated(context, self._samples), frames=count,
-            thoughts=self._thoughts, temperature=1.0, seed=0, disturbance=self._disturbance,
+            thoughts=self._thoughts, temperature=1.0, seed=self._seed, disturbance=self._disturbance,
         )  # fmt: skip
         samples = [_between(clock, p[:, :known].double().numpy(), times) for p in drawn.positions]
         return Prediction(likeliest, samples=np.stack(samples))

@@ -20,6 +20,7 @@ import torch
 
 from clay4d.renderers import render
 from clay4d.renderers.paths import camera_path
+from clay4d.scenes.fields import FieldScene
 from clay4d.scenes.loaders import load_dataset
 from clay4d.training.memory import keep_freed_memory
 from clay4d.training.run import load_run
@@ -46,9 +47,12 @@ def main() -> None:
                 render(scene, cameras[i], depth=False)
             rates.append(args.frames / (time.perf_counter() - began))
     rates = rates[1:]  # the first compiles
+    what = "a radiance field"
+    if not isinstance(scene, FieldScene):
+        what = f"{len(scene)} Gaussians"
     size = f"{cameras.width}x{cameras.height}"
     print(
-        f"{date.today()}, {os.cpu_count()} cores, {args.threads} threads: {len(scene)} Gaussians, "
+        f"{date.today()}, {os.cpu_count()} cores, {args.threads} threads: {what}, "
         f"{size}: median {np.median(rates):.1f}, best {max(rates):.1f} pictures/s"
     )
 

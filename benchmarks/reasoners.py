@@ -28,7 +28,7 @@ def main() -> None:
     for run in given.runs:
         found = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
         arms[found["kind"]].append(found)
-    print(forecasts(arms), made(arms), sep="\n")
+    print(forecasts(arms), made(arms), concepts(arms), exits(arms), sep="\n")
     if given.plot:
         draw(arms, given.plot)
 
@@ -57,6 +57,29 @@ def made(arms: dict[str, list[dict[str, Any]]]) -> str:
     if true:
         rows.append("| true worlds | " + " | ".join(f"{100 * true[n]:.1f}" for n in names) + " |")
     return "\n".join(rows) + "\n"
+
+
+def concepts(arms: dict[str, list[dict[str, Any]]]) -> str:
+    """How good concepts are: see `clay4d.world_model.training.concepts.ConceptScores`."""
+    names = ("coding_error", "distance", "round_trip", "contrast")
+    rows = ["| reasoner | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for kind, found in arms.items():
+        scores = [f["concepts"] for f in found if "concepts" in f]
+        if scores:
+            rows.append(
+                f"| {kind} | " + " | ".join(_cell([s[n] for s in scores]) for n in names) + " |"
+            )
+    return "\n".join(rows) + "\n" if len(rows) > 2 else ""
+
+
+def exits(arms: dict[str, list[dict[str, Any]]]) -> str:
+    """Recurrent depth: thoughts before it holds still, of 16, and errors on `val`."""
+    rows = ["| exit | thoughts | error, m |", "|---|---|---|"]
+    scores = [f["exits"] for found in arms.values() for f in found if "exits" in f]
+    for name in scores[0] if scores else ():
+        told = [[s[name][k] for s in scores] for k in ("thoughts", "error")]
+        rows.append(f"| {name} | {_cell(told[0], digits=1)} | {_cell(told[1], digits=4)} |")
+    return "\n".join(rows) + "\n" if scores else ""
 
 
 def draw(arms: dict[str, list[dict[str, Any]]], path: Path) -> None:

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clay4d.renderers.paths import look_at
-from clay4d.scenes import Cameras, Scene
+from clay4d.scenes import Cameras
+from clay4d.scenes.fields import AnyScene, FieldScene
 
 Up = Literal["x", "y", "z", "-x", "-y", "-z"]
 """Which of a file's axes points up: z in clay4d's scenes, -y in most that were trained elsewhere."""
@@ -23,8 +24,8 @@ OUTLIERS = 0.02
 """Share of the centres at each end of an axis that does not count."""
 
 
-def around_scene(scene: Scene, *, frames: int = 120, up: Up = "z", size: int = 800) -> Cameras:
-    """Cameras on a circle about the middle of a scene's Gaussians at its start, far enough to see all.
+def around_scene(scene: AnyScene, *, frames: int = 120, up: Up = "z", size: int = 800) -> Cameras:
+    """Cameras on a circle about the middle of what a scene shows at its start, far enough to see all.
 
     Args:
         frames: how many; their times run from 0 to the scene's duration.
@@ -46,10 +47,7 @@ def around_scene(scene: Scene, *, frames: int = 120, up: Up = "z", size: int = 8
     if frames < 1:
         raise ValueError(f"frames got {frames}; expected at least 1.")
     upright = upright_turn(up)
-    with torch.no_grad():
-        gaussians = scene.at(0.0)
-        means = gaussians.means[gaussians.opacities >= SEEN].double()
-    points = (means if len(means) else gaussians.means.double()) @ upright.T
+    points = _places(scene).double() @ upright.T
     low, high = (_quantile(points, share) for share in (OUTLIERS, 1 - OUTLIERS))
     centre, radius = (low + high) / 2, max(float((high - low).norm()) / 2, 1e-3)
     distance = 1.1 * radius / math.sin(FIELD / 2)
@@ -79,6 +77,16 @@ def upright_turn(up: Up) -> Float[Tensor, "3 3"]:
     z = sign * eye[axis]
     x = eye[(axis + 1) % 3]
     return torch.stack([x, torch.linalg.cross(z, x), z])
+
+
+@torch.no_grad()
+def _places(scene: AnyScene) -> Float[Tensor, "N 3"]:
+    """Where something can be seen at the scene's start."""
+    if isinstance(scene, FieldScene):
+        return scene.occupied_points(0.0)
+    gaussians = scene.at(0.0)
+    means = gaussians.means[gaussians.opacities >= SEEN]
+    return means if len(means) else gaussians.means
 
 
 def _quantile(points: Float[Tensor, "N 3"], share: float) -> Float[Tensor, " 3"]:

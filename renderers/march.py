@@ -28,6 +28,23 @@ def _exit(x, dx, cell, grid):  # type: ignore[no-untyped-def]
 
 
 @device
+def shoot(viewmats, Ks, centres, which, xy, half, directions, looks, cosines, origins):  # type: ignore[no-untyped-def]
+    """Rays through pixel coordinates xy [R, 2] of cameras `which`; see `volume.Rays`.
+
+    `centres` are the cameras' in the box's axes, `half` the box's half sides.
+    """
+    for n in range(len(which)):
+        c = which[n]
+        K, R = Ks[c], viewmats[c]
+        x, y = (xy[n, 0] - K[0, 2]) / K[0, 0], (xy[n, 1] - K[1, 2]) / K[1, 1]
+        cosine = F32(1) / np.sqrt(x * x + y * y + F32(1))
+        cosines[n] = cosine
+        for a in range(3):
+            look = (x * R[0, a] + y * R[1, a] + R[2, a]) * cosine
+            looks[n, a], directions[n, a], origins[n, a] = look, look / half[a], centres[c, a]
+
+
+@device
 def enter_box(origins, directions, near, starts, ends):  # type: ignore[no-untyped-def]
     """Where rays enter and leave the box from −1 to 1, not nearer than `near`; the end is below the
     start for those that miss it."""
@@ -94,15 +111,15 @@ def march(  # type: ignore[no-untyped-def]
 
 
 @device
-def see_through(depth, rays, passed, most, kept):  # type: ignore[no-untyped-def]
-    """Add each place's optical depth to its ray's `passed`; mark the places that are still seen.
+def see_through(depth, rays, passed, least, most, kept):  # type: ignore[no-untyped-def]
+    """Add each place's optical depth to its ray's `passed`; mark those of `least` that are still seen.
 
     Gives how many are.
     """
     count = 0
     for i in range(len(depth)):
         n = rays[i]
-        kept[i] = passed[n] < most
+        kept[i] = passed[n] < most and depth[i] >= least
         if kept[i]:
             passed[n] += depth[i]
             count += 1

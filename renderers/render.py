@@ -12,8 +12,7 @@ from torch import Tensor
 from clay4d.renderers.rasterization import rasterization
 from clay4d.renderers.volume import draw_field
 from clay4d.scenes import Cameras, Gaussians, Scene
-from clay4d.scenes.fields import FieldScene
-from clay4d.scenes.splat_scene import SplatScene
+from clay4d.scenes.fields import AnyScene, FieldScene
 
 NEAR = 0.01
 """Depth from which Gaussians are drawn where a scene does not say, metres."""
@@ -33,23 +32,24 @@ class Rendering:
     """Expected camera z, metres; 0 where nothing is. None if it was not asked for."""
 
 
-def raster_options(scene: SplatScene) -> dict[str, Any]:
+def raster_options(scene: object) -> dict[str, Any]:
     """What a scene asks of `rasterization`: the nearest depth, and how small Gaussians are drawn.
 
     >>> from clay4d.scenes.motion import Static
+    >>> from clay4d.scenes.splat_scene import SplatScene
     >>> raster_options(SplatScene({}, Static(), antialiased=True))["rasterize_mode"]
     'antialiased'
     """
     return {
-        "near_plane": scene.near,
-        "eps2d": scene.eps2d,
-        "rasterize_mode": "antialiased" if scene.antialiased else "classic",
+        "near_plane": getattr(scene, "near", NEAR),
+        "eps2d": getattr(scene, "eps2d", 0.3),
+        "rasterize_mode": "antialiased" if getattr(scene, "antialiased", False) else "classic",
     }
 
 
 @torch.no_grad()
 def render(
-    scene: Scene | FieldScene | Gaussians,
+    scene: AnyScene | Gaussians,
     cameras: Cameras,
     *,
     depth: bool = True,
@@ -80,9 +80,7 @@ def render(
     if isinstance(scene, FieldScene):
         pictures, alpha, z = draw_field(scene, cameras, background=shade, near=NEAR)
         return Rendering(pictures, alpha, z if depth else None)
-    options: dict[str, Any] = {"near_plane": NEAR}
-    if isinstance(scene, SplatScene):
-        options = raster_options(scene)
+    options = raster_options(scene)
     count, size = len(cameras), (cameras.height, cameras.width)
     images = torch.empty(count, *size, 3)
     alphas = torch.empty(count, *size, 1)
@@ -99,7 +97,7 @@ def render(
 
 
 def _background(
-    scene: Scene | FieldScene | Gaussians, given: tuple[float, float, float] | None
+    scene: AnyScene | Gaussians, given: tuple[float, float, float] | None
 ) -> Float[Tensor, " 3"]:
     if not isinstance(scene, Gaussians | Scene):
         raise TypeError(

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from clay4d.files import folder_written_whole, written_whole
 from clay4d.renderers.render import Rendering, render
-from clay4d.scenes import Cameras, Scene
+from clay4d.scenes import Cameras
+from clay4d.scenes.fields import AnyScene
 
 SUFFIXES = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """The container of each suffix."""
@@ -43,7 +44,7 @@ ANCHORS = torch.tensor(
 
 def render_video(
     path: str | Path,
-    scene: Scene,
+    scene: AnyScene,
     cameras: Cameras,
     *,
     fps: float = 30.0,
@@ -68,7 +69,7 @@ def render_video(
 
 def render_pictures(
     folder: str | Path,
-    scene: Scene,
+    scene: AnyScene,
     cameras: Cameras,
     *,
     show: Show = "color",
@@ -97,7 +98,7 @@ def render_pictures(
 
 
 def render_frames(
-    scene: Scene, cameras: Cameras, *, show: Show = "color", backend: str = "auto"
+    scene: AnyScene, cameras: Cameras, *, show: Show = "color", backend: str = "auto"
 ) -> Iterator[Float[Tensor, "H W 3"]]:
     """The frames of `render_video`, one at a time."""
     near, far = 1.0, 2.0

@@ -14,7 +14,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from clay4d.renderers.march import blend, blend_backward, enter_box, march, see_through, still_alive
+from clay4d.renderers.march import (
+    blend,
+    blend_backward,
+    enter_box,
+    march,
+    see_through,
+    shoot,
+    still_alive,
+)
 from clay4d.scenes import Cameras
 from clay4d.scenes.fields.kplanes import direction_harmonics, find_features
 from clay4d.scenes.fields.scene import FieldScene
@@ -23,6 +31,8 @@ WAVE = 8
 """Places that a ray takes before it is asked whether it goes on."""
 OPAQUE = 7.0
 """Optical depth behind which nothing is seen: a thousandth passes."""
+CLEAR = 1e-4
+"""Optical depth of a step below which there is nothing at a place."""
 RAYS = 1 << 15
 """Rays drawn at once: bounds the memory of a picture."""
 
@@ -67,21 +77,20 @@ def rays_through(
     >>> rays_through(scene, cameras, torch.zeros(1).long(), torch.full((1, 2), 4.0)).origins.tolist()
     [[0.0, 0.0, -3.0]]
     """
-    K, R = cameras.Ks[which], cameras.viewmats[which, :3, :3]
-    x = (xy[:, 0] - K[:, 0, 2]) / K[:, 0, 0]
-    y = (xy[:, 1] - K[:, 1, 2]) / K[:, 1, 1]
-    local = torch.stack([x, y, torch.ones_like(x)], 1)
-    cosines = 1 / local.norm(dim=1)
-    looks = ((local * cosines[:, None])[:, None] @ R)[:, 0]
     low, high = scene.bounds
     half = (high - low) / 2
-    origins = (cameras.centres[which] - low) / half - 1
-    shares = torch.tensor([scene.share(float(t)) for t in cameras.times])
-    times = 2 * shares[which] - 1
-    return Rays(
-        origins.contiguous().numpy(), (looks / half).contiguous().numpy(), looks,
-        times.numpy(), cosines.numpy(),
+    R = len(which)
+    directions, looks, origins = (np.empty((R, 3), np.float32) for _ in range(3))
+    cosines = np.empty(R, np.float32)
+    inside = ((cameras.centres - low) / half - 1).float().contiguous().numpy()
+    shoot(
+        cameras.viewmats.float().contiguous().numpy(), cameras.Ks.float().contiguous().numpy(),
+        inside, which.numpy(), xy.float().contiguous().numpy(), half.numpy(),
+        directions, looks, cosines, origins,
     )  # fmt: skip
+    shares = torch.tensor([scene.share(float(t)) for t in cameras.times])
+    times = (2 * shares[which] - 1).float().numpy()
+    return Rays(origins, directions, torch.from_numpy(looks), times, cosines)
 
 
 @torch.no_grad()
@@ -98,8 +107,7 @@ def find_places(
     starts, ends = np.empty(R, np.float32), np.empty(R, np.float32)
     enter_box(rays.origins, rays.directions, np.float32(near), starts, ends)
     starts += step * (np.float32(0.5) if jitter is None else jitter.astype(np.float32))
-    alive, taken = np.arange(R), np.zeros(R, np.int64)
-    passed, unit = np.zeros(R, np.float32), np.float32(scene.step / scene.extent)
+    alive, taken, passed = np.arange(R), np.zeros(R, np.int64), np.zeros(R, np.float32)
     parts: list[tuple[Any, ...]] = []
     while len(alive):
         most = WAVE * len(alive)
@@ -109,19 +117,21 @@ def find_places(
             alive, rays.origins, rays.directions, starts, ends, rays.times, scene.occupied,
             step, WAVE, taken, points, which, depths,
         )  # fmt: skip
-        points, which, depths = points[:count], which[:count], depths[:count]
-        features = find_features(points, scene.field.planes, scene.field.levels)
-        density, _ = scene.field.density(torch.from_numpy(features))
-        kept = np.empty(count, np.bool_)
-        seen = see_through(density.numpy() * unit, which, passed, np.float32(OPAQUE), kept)
-        found = (points, which, depths, features)
-        parts.append(found if seen == count else tuple(part[kept] for part in found))
+        parts.append(_seen(scene, points[:count], which[:count], depths[:count], passed))
         alive = alive[: still_alive(alive, taken, passed, np.float32(OPAQUE))]
-    if not parts:
-        width = scene.field.levels.features * len(scene.field.levels.cells)
-        empty = [np.empty((0, 4), np.float32), np.empty(0, np.int64), np.empty(0, np.float32)]
-        return Places(*empty, np.empty((0, width), np.float32))
-    return Places(*(np.concatenate(column) for column in zip(*parts)))
+    points, which, depths, features = (np.concatenate(column) for column in zip(*parts))
+    return Places(points, which, depths, features)
+
+
+def _seen(scene: FieldScene, points: Any, rays: Any, depths: Any, passed: Any) -> tuple[Any, ...]:
+    """The places of a wave that can be seen, and their features; `passed` grows by their density."""
+    features = find_features(points, scene.field.planes, scene.field.levels)
+    density, _ = scene.field.density(torch.from_numpy(features))
+    depth = density.numpy() * np.float32(scene.step / scene.extent)
+    kept = np.empty(len(points), np.bool_)
+    seen = see_through(depth, rays, passed, np.float32(CLEAR), np.float32(OPAQUE), kept)
+    found = (points, rays, depths, features)
+    return found if seen == len(points) else tuple(part[kept] for part in found)
 
 
 class Blend(torch.autograd.Function):

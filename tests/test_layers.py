@@ -18,17 +18,21 @@ LAYERS = {
     "physics_baseline": 3,
     "world_model": 4,
     "benchmark": 5,
+    "plugins": 6,
 }
 """The world model comes after the physics baseline because its worlds are `SceneSpec`s, simulated by
 an engine; models and generation use neither."""
 ENTRIES = {
     "cli",
     "cli_benchmark",
+    "cli_export",
     "cli_physics",
+    "cli_plugins",
     "cli_view",
     "cli_world",
     "demo",
     "demo_page",
+    "demo_scene",
     "__init__",
     "__main__",
 }

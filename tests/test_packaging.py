@@ -32,7 +32,14 @@ def test_every_package_folder_is_declared() -> None:
 def test_every_top_level_folder_with_modules_is_a_package() -> None:
     """A new folder that nobody declared would work from a checkout and be missing in the wheel."""
     tool = project()["tool"]["setuptools"]
-    known = set(tool["package-dir"].values()) | {"tests", "benchmarks", "src", "build", "dist"}
+    known = set(tool["package-dir"].values()) | {
+        "tests",
+        "benchmarks",
+        "examples",
+        "src",
+        "build",
+        "dist",
+    }
     found = {
         p.relative_to(ROOT).parts[0] for p in ROOT.glob("*/*.py") if not p.parts[-2].startswith(".")
     }

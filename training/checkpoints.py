@@ -20,6 +20,12 @@ ENTRIES = {
 
 def save_checkpoint(path: Path, trainer: Trainer, *, seconds: float) -> None:
     """Write the trainer's state, whole or not at all; `seconds` is the time spent so far."""
+    tensors, header = trainer_state(trainer)
+    write_tensors(path, tensors, header | {"seconds": seconds})
+
+
+def trainer_state(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """All that a trainer needs to go on: tensors by name, and the rest as JSON values."""
     tensors = scene_tensors(trainer.scene)
     steps: dict[str, int] = {}
     for name, optimiser in trainer.optimisers.all().items():
@@ -35,9 +41,9 @@ def save_checkpoint(path: Path, trainer: Trainer, *, seconds: float) -> None:
         tensors |= {f"poses.{k}": v for k, v in trainer.poses.named_parameters()}
     header = {
         "format": FORMAT, **scene_header(trainer.scene), "step": trainer.step_done,
-        "moving": trainer.moving, "adam_steps": steps, "seconds": seconds,
+        "moving": trainer.moving, "adam_steps": steps,
     }  # fmt: skip
-    write_tensors(path, tensors, header)
+    return tensors, header
 
 
 def load_checkpoint(path: Path, trainer: Trainer) -> float:
@@ -48,12 +54,24 @@ def load_checkpoint(path: Path, trainer: Trainer) -> float:
         ValueError: it is damaged, of another version, or of a run with another config.
     """
     tensors, header = read_tensors(path)
+    set_trainer_state(trainer, tensors, header, where=str(path))
+    return float(header["seconds"])
+
+
+def set_trainer_state(
+    trainer: Trainer, tensors: dict[str, Tensor], header: dict[str, Any], *, where: str
+) -> None:
+    """Bring a new trainer of the same config to what `trainer_state` gave; `where` is for errors.
+
+    Raises:
+        ValueError: the state is of another version, or of a run with another config.
+    """
     if header.get("format") != FORMAT:
-        raise ValueError(f"{path} got format {header.get('format')!r}; expected {FORMAT!r}.")
-    check_entries(str(path), header, ENTRIES)
+        raise ValueError(f"{where} got format {header.get('format')!r}; expected {FORMAT!r}.")
+    check_entries(where, header, ENTRIES)
     if header["motion"] != trainer.scene.motion.kind:
         raise ValueError(
-            f"{path} got motion {header['motion']!r}; expected {trainer.scene.motion.kind!r}. "
+            f"{where} got motion {header['motion']!r}; expected {trainer.scene.motion.kind!r}. "
             "Resume with the config of the run."
         )
     raw = {k.removeprefix("raw."): v for k, v in tensors.items() if k.startswith("raw.")}
@@ -65,7 +83,7 @@ def load_checkpoint(path: Path, trainer: Trainer) -> float:
     wanted = {f"raw.{k}" for k in trainer.scene.raw} | shared.keys()
     absent = sorted(wanted - tensors.keys())
     if absent:
-        raise ValueError(f"{path} got no {absent[0]}; expected it. Resume with the run's config.")
+        raise ValueError(f"{where} got no {absent[0]}; expected it. Resume with the run's config.")
     check_shapes(tensors, trainer.scene.motion)
     check_like(tensors, shared)
     check_indices(raw, trainer.scene.motion)
@@ -77,7 +95,6 @@ def load_checkpoint(path: Path, trainer: Trainer) -> float:
     density = _density(trainer, tensors)
     trainer.set_density_state(density)
     trainer.step_done, trainer.moving = header["step"], header["moving"]
-    return float(header["seconds"])
 
 
 def _restore_adam(trainer: Trainer, tensors: dict[str, Tensor], steps: dict[str, int]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,52 @@ Motion = (
 
 
 @dataclass(frozen=True)
+class KPlanes:
+    """A radiance field of six feature planes and two small networks, in the part of the data's box in
+    which masks allow something."""
+
+    resolution: int = 192
+    """Cells along each axis of space in the finest level."""
+    time_resolution: int = 64
+    """Cells along time."""
+    features: int = 16
+    """Channels of each plane, a multiple of 16."""
+    levels: int = 3
+    """Levels, each with half the cells of the next."""
+    width: int = 64
+    """Width of the networks."""
+    geometry: int = 15
+    """What the density's network tells the colour's."""
+    tight: bool = True
+    """Whether the box shrinks to where masks, where there are any, show something for a while; not for
+    things that fly through."""
+    along: int = 192
+    """Steps of a ray along the box's longest side."""
+    cells: int = 80
+    """Cells of the occupancy along each axis of space."""
+    moments: int = 12
+    """Cells of the occupancy along time."""
+    places: int = 24_576
+    """Places on rays that a step of training looks at; rays are as many as need them."""
+    lr: float = 2e-2
+    """Learning rate of the planes."""
+    network_lr: float = 3e-3
+    """Learning rate of the networks."""
+    warm: int = 200
+    """Steps over which the rates rise, a tenth of all at the most; then they fall as a cosine."""
+    final: float = 0.02
+    """Share of the rates left at the last step."""
+    plane_tv: float = 1e-3
+    """Weight of the squared differences of neighbouring cells in space."""
+    time_smoothness: float = 1.0
+    """Weight of the squared second differences of cells along time."""
+    time_l1: float = 1e-3
+    """Weight of how far the planes with time are from 1, where nothing moves."""
+    random_background: bool = True
+    """Whether pictures with alpha are seen before a new colour with every ray."""
+
+
+@dataclass(frozen=True)
 class Start:
     """Where the Gaussians come from."""
 
@@ -177,6 +224,9 @@ class DefaultDensity:
     """Share of the steps after which the set stays as it is."""
     reset_every: int = 3000
     """Steps between resets of the opacities."""
+    trim: float = 0.0
+    """Share of the Gaussians, those that add least to the training pictures, that is removed when
+    nothing is added any more."""
 
 
 @dataclass(frozen=True)
@@ -269,17 +319,19 @@ class Losses:
 class TrainConfig:
     """Train a dynamic scene from posed pictures."""
 
-    motion: Motion = field(default_factory=Static)
+    motion: Motion = dataclasses.field(default_factory=Static)
     """How the scene moves."""
-    start: Start = field(default_factory=Start)
+    field: KPlanes | None = None
+    """A radiance field in the place of Gaussians, which then has all settings but steps and seed."""
+    start: Start = dataclasses.field(default_factory=Start)
     """Where the Gaussians come from."""
-    density: Density = field(default_factory=McmcDensity)
+    density: Density = dataclasses.field(default_factory=McmcDensity)
     """How Gaussians are added and removed."""
-    rates: Rates = field(default_factory=Rates)
+    rates: Rates = dataclasses.field(default_factory=Rates)
     """Learning rates."""
-    schedule: Schedule = field(default_factory=Schedule)
+    schedule: Schedule = dataclasses.field(default_factory=Schedule)
     """What changes over the steps."""
-    losses: Losses = field(default_factory=Losses)
+    losses: Losses = dataclasses.field(default_factory=Losses)
     """Weights of the loss."""
     near: float = 0.01
     """Cameras see no Gaussian whose centre is nearer than this, metres; keeps walls that cameras are

@@ -13,11 +13,15 @@ from typing import Any
 
 import torch
 from gsplat.strategy import DefaultStrategy
-from gsplat.strategy.ops import _update_param_with_optimizer
+from gsplat.strategy.ops import _update_param_with_optimizer, remove
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from clay4d.renderers.rasterization import rasterization
+from clay4d.renderers.render import raster_options
+from clay4d.scenes.dataset import Views
 from clay4d.scenes.motion.control_nodes import rigid_transforms
+from clay4d.scenes.splat_scene import SplatScene
 from clay4d.training.config import Density, McmcDensity
 
 RATIO_MAX = 51
@@ -61,6 +65,36 @@ class CappedDefault(DefaultStrategy):  # type: ignore[misc]
         return grown
 
 
+def contributions(scene: SplatScene, views: Views) -> Float[Tensor, " N"]:
+    """What each Gaussian adds to some pictures: its blending weights, summed over all their pixels.
+
+    A picture's gradient by a colour is that Gaussian's weight, so one backward pass a picture says it.
+    Source: the significance of LightGaussian (Fan et al. 2024), without its powers.
+    """
+    total = torch.zeros(len(scene))
+    for i in range(len(views)):
+        camera = views.cameras[i]
+        with torch.no_grad():
+            g = scene.at(float(camera.times[0]))
+        with torch.enable_grad():
+            colours = torch.zeros(len(g), 1, requires_grad=True)
+            image, _, _ = rasterization(
+                g.means, g.quats, g.scales, g.opacities, colours, camera.viewmats, camera.Ks,
+                camera.width, camera.height, packed=False, **raster_options(scene),
+            )  # fmt: skip
+            (found,) = torch.autograd.grad(image.sum(), colours)
+        total += found[:, 0]
+    return total
+
+
+def trim(params: Params, optimizers: Optimizers, worth: Float[Tensor, " N"], share: float) -> None:
+    """Remove the share of the Gaussians that is worth least, the later ones first where they are equal."""
+    order = torch.argsort(worth, descending=True, stable=True)
+    away = torch.zeros(len(worth), dtype=torch.bool)
+    away[order[len(worth) - int(share * len(worth)) :]] = True
+    remove(params, optimizers, {}, away)
+
+
 def expected_count(density: Density, first: int, progress: float) -> int:
     """About how many Gaussians there will be when `progress` (0 to 1) of the steps is done.
 
@@ -71,7 +105,8 @@ def expected_count(density: Density, first: int, progress: float) -> int:
     if isinstance(density, McmcDensity):
         return density.cap  # reached after a few thousand steps, whatever their number
     grown = min(progress / max(FULL_AT * density.stop, 1e-9), 1.0)
-    return max(first, int(density.cap * (FIRST_SHARE + (1 - FIRST_SHARE) * grown)))
+    kept = 1 - density.trim if progress >= density.stop else 1
+    return max(first, int(density.cap * kept * (FIRST_SHARE + (1 - FIRST_SHARE) * grown)))
 
 
 def refinements(density: Density, steps: int) -> tuple[int, int]:

@@ -10,7 +10,8 @@ from rich.progress import track
 
 from clay4d.files import written_whole
 from clay4d.renderers import render
-from clay4d.scenes import Scene, Views
+from clay4d.scenes import Views
+from clay4d.scenes.fields import AnyScene
 from clay4d.scenes.loaders import load_dataset
 from clay4d.training.metrics import masked_psnr, masked_ssim, psnr, ssim
 from clay4d.training.poses import with_poses
@@ -26,7 +27,7 @@ MEASURES = ("psnr", "ssim", "mpsnr", "mssim")
 
 
 def evaluate(
-    scene: Scene, views: Views, *, name: str = "test", progress: bool = False
+    scene: AnyScene, views: Views, *, name: str = "test", progress: bool = False
 ) -> dict[str, Any]:
     """Draw a scene from each view and compare the pictures, one in memory at a time.
 

@@ -11,6 +11,7 @@ import torch
 from clay4d.scenes import Dataset
 from clay4d.training.config import TrainConfig
 from clay4d.training.density import Mcmc, expected_count
+from clay4d.training.fields import FieldTrainer
 from clay4d.training.frames import generator
 from clay4d.training.trainer import Trainer
 
@@ -30,6 +31,10 @@ def plan_steps(config: TrainConfig, dataset: Dataset, *, seconds: float) -> Trai
     the run.
     """
     began = time.monotonic()
+    if config.field is not None:
+        cost = _field_cost(config, dataset, seconds)
+        left = seconds * (1 - RESERVE) - (time.monotonic() - began)
+        return dataclasses.replace(config, steps=max(int(left / cost / 100) * 100, 100))
     trial = Trainer(dataclasses.replace(config, steps=TRIAL_STEPS), dataset)
     first = len(trial.scene)
     for _ in range(4):
@@ -41,6 +46,17 @@ def plan_steps(config: TrainConfig, dataset: Dataset, *, seconds: float) -> Trai
     left = seconds * (1 - RESERVE) - (time.monotonic() - began)
     steps = max(int(left / cost / 100) * 100, 100)
     return dataclasses.replace(config, steps=steps)
+
+
+def _field_cost(config: TrainConfig, dataset: Dataset, seconds: float) -> float:
+    """Seconds of a step of a field, whose places are as many at every step: the median of a few."""
+    trial = FieldTrainer(dataclasses.replace(config, steps=TRIAL_STEPS), dataset)
+    began, costs = time.monotonic(), list[float]()
+    while len(costs) < TRIAL_STEPS // 4 and time.monotonic() - began < TRIAL_SHARE * seconds:
+        t = time.monotonic()
+        trial.step()
+        costs.append(time.monotonic() - t)
+    return float(np.median(costs[len(costs) // 2 :]))
 
 
 def _mean_cost(trial: Trainer, first: int) -> float:

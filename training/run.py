@@ -6,7 +6,7 @@ import dataclasses
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,16 @@ from clay4d.config import from_dict, load_config, save_config
 from clay4d.renderers.render import render
 from clay4d.scenes import Dataset
 from clay4d.scenes.exchange.sequence import SplatSequence, is_sequence
+from clay4d.scenes.fields import AnyScene, FieldScene
 from clay4d.scenes.loaders import load_dataset
 from clay4d.scenes.splat_scene import SplatScene
 from clay4d.scenes.store import load_scene, save_scene
 from clay4d.training.checkpoints import load_checkpoint, save_checkpoint
 from clay4d.training.checks import check_config
 from clay4d.training.config import TrainConfig
+from clay4d.training.fields import FieldReport, FieldTrainer
+from clay4d.training.fields.checkpoints import load_field_checkpoint, save_field_checkpoint
+from clay4d.training.live import live_view
 from clay4d.training.memory import keep_freed_memory
 from clay4d.training.plan import plan_steps
 from clay4d.training.poses import save_poses
@@ -36,6 +40,9 @@ from clay4d.training.warm import ensure_kernels
 
 CHECKPOINT = "checkpoint.safetensors"
 SCENE = "scene.safetensors"
+
+AnyTrainer = Trainer | FieldTrainer
+AnyReport = Report | FieldReport
 
 
 def train(
@@ -47,7 +54,8 @@ def train(
     steps: int | None = None,
     seed: int | None = None,
     resume: bool = False,
-) -> SplatScene:
+    view: int | None = None,
+) -> SplatScene | FieldScene:
     """Train a scene on a data set and leave it, and all that belongs to it, in a folder.
 
     Args:
@@ -56,6 +64,8 @@ def train(
         steps, seed: in the place of the config's.
         resume: go on from the run's last checkpoint, with the run's config. A run that was killed
             before its first checkpoint begins again.
+        view: port at which the scene is shown in the browser of this computer while it is trained; the
+            bits stay the same.
 
     A run that fails before its first checkpoint leaves nothing behind.
 
@@ -95,10 +105,13 @@ def train(
     with _nothing_left_of_a_failure(out):
         if not resume:
             save_config(out / "config.yaml", config, data=str(data))
-        trainer, spent = Trainer(config, dataset, resuming=resuming), 0.0
+        kind = Trainer if config.field is None else FieldTrainer
+        trainer: AnyTrainer = kind(config, dataset, resuming=resuming)
+        spent = 0.0
         if resuming:
-            spent = load_checkpoint(out / CHECKPOINT, trainer)
-        _loop(trainer, out, began - spent)
+            spent = _restore(out / CHECKPOINT, trainer)
+        with live_view(trainer, view) as after_step:
+            _loop(trainer, out, began - spent, after_step)
         save_scene(out / SCENE, trainer.scene)
     return trainer.scene
 
@@ -120,12 +133,12 @@ def _nothing_left_of_a_failure(out: Path) -> Iterator[None]:
 
 def load_run(
     run: str | Path,
-) -> tuple[SplatScene | SplatSequence, TrainConfig, Path | None]:
+) -> tuple[SplatScene | SplatSequence | FieldScene, TrainConfig, Path | None]:
     """A run's scene, its config and the data it was trained on.
 
-    A run of `generate` was not trained: its config is the default one, its data its own pictures. A
-    scene's file, or a folder of numbered .ply files, in place of a run has the default config too, and
-    no data.
+    A run of `generate` was not trained: its config is the default one, its data its own pictures; so is
+    a folder of `simulate`. A scene's file, or a folder of numbered .ply files, in place of a run has the
+    default config too, and no data.
 
     Raises:
         FileNotFoundError: no such run, or one that has not ended.
@@ -133,6 +146,8 @@ def load_run(
     run = Path(run)
     if run.is_file() or (not (run / "config.yaml").exists() and is_sequence(run)):
         return load_scene(run), TrainConfig(), None
+    if not (run / "config.yaml").exists() and (run / SCENE).is_file():
+        return load_scene(run / SCENE), TrainConfig(), run
     raw = load_config(dict, run / "config.yaml")
     data = Path(raw.pop("data"))
     raw.pop("generated", None)
@@ -154,7 +169,7 @@ def data_folder(given: str | Path | None, trained_on: Path | None) -> Path:
     return folder
 
 
-def _loop(trainer: Trainer, out: Path, began: float) -> None:
+def _loop(trainer: AnyTrainer, out: Path, began: float, after_step: Callable[[], None]) -> None:
     from torch.utils.tensorboard import SummaryWriter  # drawing and measuring start without it
 
     config = trainer.config
@@ -169,13 +184,14 @@ def _loop(trainer: Trainer, out: Path, began: float) -> None:
         recent: list[float] = []
         while trainer.step_done < config.steps:
             report = trainer.step()
+            after_step()
             recent = [*recent[-99:], report.psnr]
-            state = f"{np.mean(recent):.2f} dB, {report.gaussians} Gaussians"
+            state = f"{np.mean(recent):.2f} dB, {report.state}"
             progress.update(task, completed=report.step, state=state)
             if report.step % 100 == 0:
                 _log(writer, report, float(np.mean(recent)))
             if report.step % config.checkpoint_every == 0 or report.step == config.steps:
-                save_checkpoint(out / CHECKPOINT, trainer, seconds=time.monotonic() - began)
+                _save(out / CHECKPOINT, trainer, seconds=time.monotonic() - began)
                 if trainer.poses is not None:
                     save_poses(out, trainer.poses, trainer.dataset.train)
                 if not watched:  # a log has no use for a bar that moves
@@ -184,7 +200,20 @@ def _loop(trainer: Trainer, out: Path, began: float) -> None:
     writer.close()
 
 
-def _line(config: TrainConfig, report: Report, state: str, seconds: float) -> str:
+def _save(path: Path, trainer: AnyTrainer, *, seconds: float) -> None:
+    if isinstance(trainer, FieldTrainer):
+        save_field_checkpoint(path, trainer, seconds=seconds)
+    else:
+        save_checkpoint(path, trainer, seconds=seconds)
+
+
+def _restore(path: Path, trainer: AnyTrainer) -> float:
+    if isinstance(trainer, FieldTrainer):
+        return load_field_checkpoint(path, trainer)
+    return load_checkpoint(path, trainer)
+
+
+def _line(config: TrainConfig, report: AnyReport, state: str, seconds: float) -> str:
     """Progress for a log file."""
     left = seconds / report.step * (config.steps - report.step) / 60
     return (
@@ -192,13 +221,14 @@ def _line(config: TrainConfig, report: Report, state: str, seconds: float) -> st
     )
 
 
-def _log(writer: Any, report: Report, psnr: float) -> None:
+def _log(writer: Any, report: AnyReport, psnr: float) -> None:
     writer.add_scalar("loss", report.loss, report.step)
     writer.add_scalar("train/psnr", psnr, report.step)
-    writer.add_scalar("gaussians", report.gaussians, report.step)
+    for name, value in report.counted.items():
+        writer.add_scalar(name, value, report.step)
 
 
-def _preview(scene: SplatScene, dataset: Dataset, folder: Path, step: int) -> None:
+def _preview(scene: AnyScene, dataset: Dataset, folder: Path, step: int) -> None:
     """One training picture beside what the scene makes of it."""
     folder.mkdir(parents=True, exist_ok=True)
     index = (len(dataset.train) // 2) % len(dataset.train)

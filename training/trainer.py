@@ -22,7 +22,7 @@ from clay4d.scenes.splat_scene import SplatScene
 from clay4d.training import config as options
 from clay4d.training.adam import any_nonfinite
 from clay4d.training.config import DefaultDensity, McmcDensity, TrainConfig
-from clay4d.training.density import CappedDefault, Mcmc, refinements
+from clay4d.training.density import CappedDefault, Mcmc, contributions, refinements, trim
 from clay4d.training.exposure import Exposure
 from clay4d.training.frames import Frames, generator
 from clay4d.training.losses import photometric_loss
@@ -50,6 +50,28 @@ class Report:
     def psnr(self) -> float:
         """Of the picture just trained on, dB."""
         return -10 * math.log10(max(self.mse, 1e-12))
+
+    @property
+    def state(self) -> str:
+        """In words, for the progress bar."""
+        return f"{self.gaussians} Gaussians"
+
+    @property
+    def counted(self) -> dict[str, float]:
+        """For the curves."""
+        return {"gaussians": self.gaussians}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A training picture as a step draws it, before its gradients."""
+
+    image: Tensor
+    target: Tensor
+    total: Tensor
+    """The loss with all its regularisers."""
+    meta: dict[str, Any]
+    """What `rasterization` says of the Gaussians."""
 
 
 class Trainer:
@@ -125,8 +147,13 @@ class Trainer:
 
     def step(self) -> Report:
         """One picture, one move of everything."""
+        drawn = self.forward(self.frames.index(self.step_done))
+        drawn.total.backward()
+        return self.finish(drawn)
+
+    def forward(self, index: int) -> Drawn:
+        """Draw training picture `index` as this step does, with its loss; gradients are yet to come."""
         self._begin_moving()
-        index = self.frames.index(self.step_done)
         size = self.picture_size()
         background, target = self._background(), self.frames.image(index, size)
         if self.config.losses.random_background:
@@ -147,15 +174,18 @@ class Trainer:
             mask = self.frames.mask(index, size)
             total = total + self.config.losses.mask * mask_loss(drawn_mask[..., 0], mask)
         meta["means2d"].retain_grad()
-        total.backward()
-        with torch.no_grad():
-            mse = float((image - target).square().mean())
-            value = float(total)
-            if not math.isfinite(value):
-                self._name_nonfinite()
-            self._control(meta)
-            self.optimisers.step(self.progress)
-            self.scene.raw["scales"].clamp_(max=math.log(self.config.largest))
+        return Drawn(image, target, total, meta)
+
+    @torch.no_grad()
+    def finish(self, drawn: Drawn) -> Report:
+        """Move everything by the gradients that `drawn.total.backward()` has left, and count the step."""
+        mse = float((drawn.image - drawn.target).square().mean())
+        value = float(drawn.total)
+        if not math.isfinite(value):
+            self._name_nonfinite()
+        self._control(drawn.meta)
+        self.optimisers.step(self.progress)
+        self.scene.raw["scales"].clamp_(max=math.log(self.config.largest))
         self.step_done += 1
         return Report(self.step_done, value, mse, len(self.scene))
 
@@ -217,6 +247,10 @@ class Trainer:
             self.strategy.step_post_backward(
                 self.scene.raw, self.optimisers.rows, self.strategy_state, step, meta
             )
+            if step == last and density.trim > 0:
+                worth = contributions(self.scene, self.dataset.train)
+                trim(self.scene.raw, self.optimisers.rows, worth, density.trim)
+                self.reset_density_state()
         elif step < last:
             assert isinstance(self.strategy, Mcmc)
             draws = generator(self.config.seed, 2, step)

@@ -24,6 +24,7 @@ from clay4d.scenes.motion import Static as Still
 from clay4d.scenes.splat_scene import SplatScene, raw_from_gaussians
 from clay4d.training import config as options
 from clay4d.training.config import TrainConfig
+from clay4d.training.fields import FieldTrainer
 from clay4d.training.trainer import Trainer
 
 FOLDERS = ("scenes", "renderers", "training")
@@ -78,7 +79,7 @@ def _dataset() -> Dataset:
 
 
 def _configs() -> list[TrainConfig]:
-    """Every motion model and every way of density control."""
+    """Every motion model and every way of density control, and a radiance field."""
     moving: list[tuple[options.Motion, options.Density]] = [
         (options.ControlNodes(nodes=20, width=16, depth=1), options.McmcDensity(cap=400)),
         (options.ControlNodes(nodes=20, width=16, depth=1), options.DefaultDensity(cap=400)),
@@ -88,10 +89,11 @@ def _configs() -> list[TrainConfig]:
         (options.SpaceTime(), options.McmcDensity(cap=400)),
     ]
     start, losses = options.Start(count=200), options.Losses(exposure=True)
+    field = options.KPlanes(resolution=16, time_resolution=4, along=32, cells=8, places=1024)
     return [
         TrainConfig(motion=motion, density=density, start=start, losses=losses, steps=STEPS)
         for motion, density in moving
-    ]
+    ] + [TrainConfig(field=field, steps=STEPS)]
 
 
 def main() -> None:
@@ -99,7 +101,8 @@ def main() -> None:
     torch.set_num_threads(1)
     data = _dataset()
     for config in _configs():
-        trainer = Trainer(config, data)
+        kind = Trainer if config.field is None else FieldTrainer
+        trainer: Trainer | FieldTrainer = kind(config, data)
         for _ in range(STEPS):
             trainer.step()
 

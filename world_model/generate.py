@@ -22,11 +22,13 @@ from clay4d.scenes.splat_scene import SplatScene
 from clay4d.scenes.store import save_scene, write_tensors
 from clay4d.world_model.context import Context, read_context
 from clay4d.world_model.decoders.scene import scene_from_slots
+from clay4d.world_model.explain import Watcher, prompt_patches
+from clay4d.world_model.explain_page import write_explanation
 from clay4d.world_model.judge import touch_script
 from clay4d.world_model.model import Thinking, WorldModel
 from clay4d.world_model.model.world_model import FPS
 from clay4d.world_model.prompts import check_prompt
-from clay4d.world_model.reasoners import MOST_THOUGHTS
+from clay4d.world_model.reasoners import MOST_THOUGHTS, Depth, Exit
 from clay4d.world_model.script import things_of
 from clay4d.world_model.slots import Slots
 
@@ -58,6 +60,8 @@ def generate(
     weights: str | Path | None = None,
     allow_unknown: bool = False,
     temperature: float = TEMPERATURE,
+    explain: bool = False,
+    exit_below: float = 0.0,
 ) -> Generated:
     """Generate a dynamic scene of 24 frames, two seconds, and leave it in a folder if one is given.
 
@@ -68,6 +72,9 @@ def generate(
         seed: of the draw among the ways in which things can go. temperature: 0 for the likeliest.
         weights: a model file or a run of `train_world`; the released ones by default.
         allow_unknown: leave out words that training never saw.
+        explain: leave OUT/explain.html too: what the model believes after each thought.
+        exit_below: of weights of kind depth: stop at the thought that changes the state by less than this
+            share of its length, 0 for never.
 
     Raises:
         ValueError: a prompt or a context that cannot be read, thoughts outside 0 to 16, a folder that
@@ -79,22 +86,50 @@ def generate(
     target = None if out is None else Path(out)
     if target is not None and target.exists() and (target.is_file() or any(target.iterdir())):
         raise ValueError(f"out got {target}, which holds something; expected a new folder.")
+    if explain and target is None:
+        raise ValueError("explain got no folder; expected one for its page. Give out.")
     torch.set_num_threads(1)  # torch's sums depend on its threads
     model = load_weights(weights)
+    if exit_below:
+        _stop_early(model, exit_below)
     said = check_prompt(
         prompt, model.vocabulary, allow_unknown=allow_unknown, empty=context is not None
     )
     given = None if context is None else read_context(context, model)
+    names = things_of(said, model.config.encoder.objects)
+    watcher = Watcher(model, names, count=thoughts) if explain else None
     slots, thinking = model.imagine(
         [said], context=None if given is None else given.slots, frames=FRAMES, thoughts=thoughts,
-        seed=seed, temperature=temperature,
+        seed=seed, temperature=temperature, watch=watcher,
     )  # fmt: skip
     scene = scene_from_slots(model.decoder, slots)
     cameras = _cameras(given)
     made = Generated(scene, slots, thinking, cameras)
     if target is not None:
         _write(target, made, given, model, prompt=said, thoughts=thoughts, seed=seed)
+        if watcher is not None:
+            script = (target / "script.txt").read_text(encoding="utf-8").splitlines()
+            write_explanation(
+                target / "explain.html", prompt=said, kind=model.config.reasoning.kind,
+                patches=prompt_patches(model, said), stretches=watcher.stretches, scene=scene,
+                decoder=model.decoder, camera=cameras, script=script,
+            )  # fmt: skip
     return made
+
+
+def _stop_early(model: WorldModel, below: float) -> None:
+    """Let a model of recurrent depth stop where it holds still.
+
+    Raises:
+        ValueError: another kind of reasoner, or a negative bound.
+    """
+    reasoner = model.dynamics.reasoner
+    if not isinstance(reasoner, Depth):
+        raise ValueError(
+            f"exit-below got weights of reasoner {reasoner.kind}; expected depth. Leave it out, or choose "
+            "how many with --thoughts."
+        )
+    reasoner.exit = Exit("change", below)
 
 
 def load_weights(weights: str | Path | None = None) -> WorldModel:

@@ -19,7 +19,13 @@ def _gl(scene: SceneSpec, trajectory: Trajectory) -> Any:
     return MujocoGL(scene, trajectory)
 
 
-RENDERERS: dict[str, Any] = {"raycast": Raycaster, "mujoco-gl": _gl}
+def _blender(scene: SceneSpec, trajectory: Trajectory) -> Any:
+    from clay4d.physics_baseline.renderers.blender import Blender
+
+    return Blender(scene, trajectory)
+
+
+RENDERERS: dict[str, Any] = {"raycast": Raycaster, "mujoco-gl": _gl, "blender": _blender}
 
 
 def make_renderer(name: str, scene: SceneSpec, trajectory: Trajectory) -> Any:

@@ -19,7 +19,9 @@ from clay4d.physics_baseline.tools.scene_tools import (
     add_light,
     describe_scene,
     get_scene,
+    get_schema,
     make_scene,
+    plan_scene,
     remove,
     set_body,
     set_field,
@@ -31,7 +33,7 @@ from clay4d.physics_baseline.tools.trace import read_trace, replay
 TOOLS: dict[str, Tool] = {
     tool.__name__: tool
     for tool in (
-        make_scene, describe_scene, get_scene, add_body, set_body, add_joint, set_field, add_event,
+        make_scene, plan_scene, describe_scene, get_scene, get_schema, add_body, set_body, add_joint, set_field, add_event,
         add_camera, add_light, set_scene, remove, simulate, measure, add_rig, look, render, composite,
         add_text, export, add_sound,
     )

@@ -51,14 +51,15 @@ def add_rig(
 
 def render(
     session: Session, camera: str | None = None, every: int = 1,
-    renderer: Literal["auto", "raycast", "mujoco-gl"] = "auto",
+    renderer: Literal["auto", "raycast", "mujoco-gl", "blender"] = "auto",
 ) -> Json:  # fmt: skip
     """Draw a camera's frames: colour, depth, segmentation, normals, flow, in Kubric's shape.
 
     Args:
         camera: its name; all of the scene's if not given.
         every: draw every so many frames, from the first.
-        renderer: raycast (everywhere, the same bits always), mujoco-gl (needs OpenGL), auto: raycast.
+        renderer: raycast (everywhere, the same bits always), mujoco-gl (needs OpenGL), blender (path
+            tracing; needs bpy, see `make blender`), auto: raycast.
     """
     scene, trajectory = session.need_scene(), session.need_trajectory()
     if not scene.cameras:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from clay4d.physics_baseline.planner import explain
 from clay4d.physics_baseline.spec import SceneSpec
+from clay4d.physics_baseline.spec.scene import scene_schema
 from clay4d.physics_baseline.tools.session import Session, ToolError
 
 Json = dict[str, Any]
@@ -34,6 +35,53 @@ def make_scene(
         scene = SceneSpec.from_dict({"seed": seed, **(spec or {})})
     session.change(scene)
     return {**describe_scene(session), "understood": understood, "passed_over": passed}
+
+
+def plan_scene(session: Session, prompt: str, seed: int = 0) -> Json:
+    """Say how a prompt is understood, and the SceneSpec that it gives; the session's scene stays as it is.
+
+    Args:
+        prompt: English sentences.
+        seed: of what the prompt leaves open.
+    """
+    explanation = explain(prompt, seed=seed)
+    return {
+        "spec": explanation.scene.to_dict(),
+        "understood": [list(line) for line in explanation.lines],
+        "passed_over": list(explanation.passed_over),
+    }
+
+
+def get_schema(session: Session, part: str | None = None) -> Json:
+    """The JSON Schema of scenes, or of one part, with all that it refers to.
+
+    Args:
+        part: such as Sphere, Material, Drag or OrbitCamera; the whole SceneSpec if not given.
+    """
+    schema = scene_schema()
+    if part is None:
+        return schema
+    known = schema["$defs"]
+    if part not in known:
+        raise ToolError(f"part got {part!r}; expected one of {', '.join(sorted(known))}.")
+    named: Json = {}
+    waiting = [part]
+    while waiting:
+        name = waiting.pop()
+        if name not in named:
+            named[name] = known[name]
+            waiting += _references(known[name])
+    return {**named.pop(part), "$defs": named}
+
+
+def _references(schema: Any) -> list[str]:
+    """Names of the definitions that a schema refers to."""
+    if isinstance(schema, dict):
+        own = [schema["$ref"].rpartition("/")[2]] if isinstance(schema.get("$ref"), str) else []
+        return own + [name for value in schema.values() for name in _references(value)]
+    if isinstance(schema, list):
+        return [name for value in schema for name in _references(value)]
+    return []
 
 
 def describe_scene(session: Session) -> Json:

@@ -11,7 +11,7 @@ from clay4d.physics_baseline.tools import TOOLS, Session
 from clay4d.physics_baseline.tools.session import arguments_model
 
 INSTRUCTIONS = (
-    "Make a scene (make_scene with a prompt, or empty and then add_body …), simulate it, add_rig or "
+    "Make a scene (make_scene with a prompt, or empty and then add_body …; plan_scene tries a prompt out, get_schema has the parts), simulate it, add_rig or "
     "add_camera, render, export. Metres, kilograms, seconds, z up. Every call is logged in trace.json."
 )
 MISTAKES = (ValueError, OSError, ImportError, ArithmeticError, NotImplementedError)

@@ -13,6 +13,7 @@ from torch import Tensor
 from clay4d.renderers.render import render
 from clay4d.renderers.video import colour_depth, depth_range
 from clay4d.scenes import Cameras, Gaussians, Scene
+from clay4d.scenes.fields import AnyScene, FieldScene
 from clay4d.scenes.gaussians import C0
 
 Show = Literal["color", "depth", "alpha", "motion"]
@@ -69,8 +70,29 @@ def _motion(scene: Scene, time: float) -> Float[Tensor, "N 3"]:
     return (0.5 + 0.5 * velocity / max(float(fast), 1e-6)).clamp(0, 1)
 
 
+def cropped(scene: FieldScene, look: Look) -> FieldScene:
+    """A field with nothing outside the crop box, to the cell.
+
+    >>> from clay4d.scenes.fields import KPlanes, all_occupied
+    >>> field = KPlanes(resolution=8, time_resolution=2, levels=1)
+    >>> scene = FieldScene(field, torch.tensor([[-1.0] * 3, [1.0] * 3]), all_occupied(1, 4))
+    >>> int(cropped(scene, Look(crop=((0.0, -1, -1), (1, 1, 1)))).occupied.sum())
+    32
+    """
+    if look.crop is None:
+        return scene
+    occupied, (low, high) = scene.occupied.copy(), scene.bounds
+    grid = occupied.shape[1]
+    for axis in range(3):
+        size = (high[axis] - low[axis]) / grid
+        middles = low[axis] + (torch.arange(grid) + 0.5) * size
+        out = (middles < look.crop[0][axis]) | (middles > look.crop[1][axis])
+        occupied[(slice(None),) * (axis + 1) + (out.numpy(),)] = 0
+    return replace(scene, occupied=occupied)
+
+
 def draw(
-    scene: Scene, camera: Cameras, look: Look, *, backend: str = "auto"
+    scene: AnyScene, camera: Cameras, look: Look, *, backend: str = "auto"
 ) -> UInt8[np.ndarray, "H W 3"]:
     """One picture of a scene by the rasteriser, from one camera at its time.
 
@@ -78,9 +100,13 @@ def draw(
         ValueError: as `render` does.
     """
     background = scene.background if look.background is None else look.background
-    gaussians = seen(scene, float(camera.times[0]), look)
+    shown = (
+        cropped(scene, look)
+        if isinstance(scene, FieldScene)
+        else seen(scene, float(camera.times[0]), look)
+    )
     drawn = render(
-        gaussians, camera, depth=look.show == "depth", backend=backend, background=background
+        shown, camera, depth=look.show == "depth", backend=backend, background=background
     )
     image = drawn.images[0]
     if look.show == "alpha":

@@ -10,6 +10,7 @@ from typing import Any
 from unittest import mock
 from urllib.parse import urlsplit
 
+import rich
 import viser
 import websockets.asyncio.server
 from websockets.datastructures import Headers
@@ -26,7 +27,8 @@ def open_server(*, host: str, port: int, page: Page) -> viser.ViserServer:
 
     A server on this computer answers only to its own names, so no other name can be pointed at it,
     and a websocket opened by a page of another origin is refused. viser 1.1.1 has no option for
-    either, so its call of `websockets` gets them while it starts.
+    either, so its call of `websockets` gets them while it starts. Nor does `verbose` stop its frame of
+    addresses.
 
     Raises:
         OSError: no port is free.
@@ -47,8 +49,15 @@ def open_server(*, host: str, port: int, page: Page) -> viser.ViserServer:
 
         return serve(*args, process_request=process, **options)
 
-    with _opening, mock.patch.object(websockets.asyncio.server, "serve", checked):
+    serving = mock.patch.object(websockets.asyncio.server, "serve", checked)
+    with _opening, serving, mock.patch.object(rich, "print"):
         return viser.ViserServer(host=host, port=port, label="clay4d", verbose=False)
+
+
+def close_server(server: viser.ViserServer) -> None:
+    """Stop a server, without viser's words about it."""
+    with _opening, mock.patch.object(rich, "print"):
+        server.stop()
 
 
 def permitted(headers: Headers, *, host: str) -> bool:

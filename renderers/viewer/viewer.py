@@ -22,12 +22,16 @@ from clay4d.renderers.keyframes import pinhole
 from clay4d.renderers.paths import focus_point, look_at
 from clay4d.renderers.viewer.look import SHOWS, Look, covariances, draw, seen
 from clay4d.renderers.viewer.path_editor import PathEditor
-from clay4d.renderers.viewer.server import open_server
-from clay4d.scenes import Cameras, Scene, Views
+from clay4d.renderers.viewer.server import close_server, open_server
+from clay4d.renderers.viewer.turns import Turns
+from clay4d.scenes import Cameras, Views
+from clay4d.scenes.fields import AnyScene, FieldScene
 from clay4d.scenes.gaussians import C0
 
 FRAME = 400
 """Height of the pictures that the rasteriser draws for a browser, pixels."""
+FIELD_FRAME = 200
+"""The same for radiance fields, which take longer."""
 FRUSTUMS = 60
 """Training cameras that are shown at the most, evenly chosen."""
 
@@ -36,10 +40,11 @@ class Viewer:
     """Shows a scene in the browser until it is closed; all pages share time and colours.
 
     Args:
-        scene: anything with `.at(time)`.
+        scene: anything with `.at(time)`; radiance fields are drawn by the server alone.
         views: pictures whose cameras are shown as frustums; the page starts at the first of them.
         host, port: where to listen; the next free port if it is taken, any if it is 0.
         backend: as in `rasterization`, for the pictures of the server.
+        turns: shared with a loop that changes the scene; it calls `changed` now and then.
 
     Raises:
         OSError: no port is free.
@@ -47,19 +52,29 @@ class Viewer:
 
     def __init__(
         self,
-        scene: Scene,
+        scene: AnyScene,
         *,
         views: Views | None = None,
         host: str = "127.0.0.1",
         port: int = 8080,
         backend: str = "auto",
+        turns: Turns | None = None,
     ) -> None:
         self.scene, self.backend = scene, backend
-        self._rasteriser = threading.Lock()  # Numba's kernels take one caller at a time
+        # Numba's kernels take one caller at a time, and a scene that is trained stands still meanwhile.
+        self._turns = Turns() if turns is None else turns
+        self._version = 0
         self._wake, self._stopped = threading.Event(), threading.Event()
         self._drawn: dict[int, Any] = {}
         self._splats: Any = None
-        means = scene.at(0.0).means.detach()
+        # Browsers draw Gaussians.
+        self._served = isinstance(scene, FieldScene)
+        self._height = FIELD_FRAME if self._served else FRAME
+        means = (
+            scene.occupied_points(0.0)
+            if isinstance(scene, FieldScene)
+            else scene.at(0.0).means.detach()
+        )
         quantiles = torch.tensor([0.02, 0.98])
         self._box = torch.quantile(means[:: max(1, len(means) // 100_000)], quantiles, dim=0)
         self._start = self._first_camera(views)
@@ -83,7 +98,12 @@ class Viewer:
         self._stopped.set()
         self._wake.set()
         self._worker.join(timeout=10)
-        self.server.stop()
+        close_server(self.server)
+
+    def changed(self) -> None:
+        """Say that the scene is another now: pages are drawn again."""
+        self._version += 1
+        self._wake.set()
 
     @property
     def look(self) -> Look:
@@ -93,8 +113,9 @@ class Viewer:
         red, green, blue = (channel / 255 for channel in self._background.value)
         return Look(self._show.value, (red, green, blue), crop)
 
-    def camera(self, client: viser.ClientHandle, *, height: int = FRAME) -> Cameras:
+    def camera(self, client: viser.ClientHandle, *, height: int | None = None) -> Cameras:
         """A page's camera, at the page's time."""
+        height = self._height if height is None else height
         seen_by = client.camera
         view = torch.eye(4, dtype=torch.float64)
         R = Rotation.from_quat(seen_by.wxyz, scalar_first=True).as_matrix().T
@@ -106,7 +127,7 @@ class Viewer:
 
     def picture(self, camera: Cameras, look: Look) -> np.ndarray[Any, Any]:
         """What our rasteriser draws, uint8 [H, W, 3]; one picture is drawn at a time."""
-        with self._rasteriser:
+        with self._turns.taken():
             return draw(self.scene, camera, look, backend=self.backend)
 
     def _build_gui(self) -> None:
@@ -121,10 +142,14 @@ class Viewer:
             self._playing: Any = gui.add_checkbox("Play", False)
             self._speed = gui.add_slider("Speed", min=0.1, max=4.0, step=0.1, initial_value=1.0)
         with gui.add_folder("Look"):
-            drawers = ("browser", "server")
+            drawers = ("server",) if self._served else ("browser", "server")
             hint = "Depth and alpha are always drawn by the server."
-            self._drawer = gui.add_dropdown("Drawn by", drawers, initial_value="browser", hint=hint)
-            self._show = gui.add_dropdown("Show", SHOWS, initial_value="color")
+            self._drawer = gui.add_dropdown(
+                "Drawn by", drawers, initial_value=drawers[0], hint=hint
+            )
+            self._show = gui.add_dropdown(
+                "Show", SHOWS[:3] if self._served else SHOWS, initial_value="color"
+            )
             shade = tuple(round(255 * channel) for channel in self.scene.background)
             self._background = gui.add_rgb("Background", (shade[0], shade[1], shade[2]))
             self._frustums = gui.add_checkbox("Cameras", True)
@@ -242,17 +267,22 @@ class Viewer:
                 continue  # viser's sign that the page has not sent its camera yet: it wakes us then
 
     def _send_splats(self, look: Look) -> None:
-        key = (self.time.value, look)
+        key = (self.time.value, look, self._version)
         if self._drawn.get(-1) == key:
             return
         self._drawn[-1] = key
-        gaussians = seen(self.scene, self.time.value, look)
-        rgbs = (0.5 + C0 * gaussians.sh[:, 0]).clamp(0, 1).cpu().numpy()
-        values: dict[str, Any] = {
-            "centers": gaussians.means.cpu().numpy(),
-            "covariances": covariances(gaussians).cpu().numpy(),
-            "rgbs": rgbs, "opacities": gaussians.opacities[:, None].cpu().numpy(),
-        }  # fmt: skip
+        assert not isinstance(self.scene, FieldScene)
+        with self._turns.taken(), torch.no_grad():
+            gaussians = seen(self.scene, self.time.value, look)
+            rgbs = (0.5 + C0 * gaussians.sh[:, 0]).clamp(0, 1)
+            opacities = gaussians.opacities[:, None]
+            shapes = covariances(gaussians)
+            # Copies: what is trained changes while this is sent.
+            values: dict[str, Any] = {
+                "centers": gaussians.means.clone().cpu().numpy(),
+                "covariances": shapes.cpu().numpy(), "rgbs": rgbs.cpu().numpy(),
+                "opacities": opacities.clone().cpu().numpy(),
+            }  # fmt: skip
         if not len(rgbs):
             if self._splats is not None:
                 self._splats.visible = False
@@ -265,12 +295,8 @@ class Viewer:
             key: Any = look.background
         else:
             camera = self.camera(client)
-            key = (
-                look,
-                self.time.value,
-                camera.viewmats.numpy().tobytes(),
-                camera.Ks.numpy().tobytes(),
-            )
+            seen_from = camera.viewmats.numpy().tobytes(), camera.Ks.numpy().tobytes()
+            key = (look, self.time.value, self._version, seen_from)
         if self._drawn.get(client.client_id) == key:
             return
         self._drawn[client.client_id] = key
@@ -311,8 +337,8 @@ class Viewer:
             [flat * math.cos(azimuth), flat * math.sin(azimuth), math.sin(elevation)]
         )
         view = look_at((target + zoom * radius * away)[None].float(), target.float())
-        K = pinhole(math.degrees(float(fov)), width=FRAME, height=FRAME)
+        K = pinhole(math.degrees(float(fov)), width=self._height, height=self._height)
         now = min(max(time, 0.0), self.scene.duration)
-        return Cameras(view, K[None], FRAME, FRAME, torch.tensor([now])), Look(
+        return Cameras(view, K[None], self._height, self._height, torch.tensor([now])), Look(
             show, self.look.background
         )

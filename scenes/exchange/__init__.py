@@ -10,6 +10,7 @@ from clay4d.scenes.exchange.clay4d_file import read_clay4d, write_clay4d
 from clay4d.scenes.exchange.compressed_ply import write_compressed_ply
 from clay4d.scenes.exchange.dot_splat import read_splat, write_splat
 from clay4d.scenes.exchange.gltf_splats import write_gltf_splats
+from clay4d.scenes.exchange.gsplat_checkpoint import read_gsplat, write_gsplat
 from clay4d.scenes.exchange.gsplat_dict import from_gsplat, to_gsplat
 from clay4d.scenes.exchange.ksplat import read_ksplat
 from clay4d.scenes.exchange.ply import write_ply, write_ply_sequence
@@ -37,7 +38,8 @@ READERS = {
 
 __all__ = [
     "READERS", "WRITERS", "SplatSequence", "from_gsplat", "is_sequence", "read_clay4d",
-    "read_ksplat", "read_ply", "read_ply_sequence", "read_sog", "read_splat", "read_spz", "to_gsplat",
+    "read_gsplat",
+    "read_ksplat", "read_ply", "read_ply_sequence", "read_sog", "read_splat", "read_spz", "to_gsplat", "write_gsplat",
     "write_clay4d", "write_compressed_ply", "write_gltf_splats", "write_ply", "write_ply_sequence",
     "write_sog", "write_splat", "write_spz", "write_usd_splats", "writer_for",
 ]  # fmt: skip

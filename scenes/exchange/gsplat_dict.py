@@ -2,8 +2,7 @@
 
 Source: gsplat 1.5.3, examples/simple_trainer.py (Apache-2.0): `means` [N, 3], `quats` [N, 4] wxyz, `scales`
 [N, 3] as logarithms, `opacities` [N] as logits, `sh0` [N, 1, 3] and `shN` [N, K−1, 3]. A checkpoint of its
-trainer holds the dict under `splats`; it is a pickle, which nothing here opens:
-`from_gsplat(torch.load(path, weights_only=True)["splats"])` does, where you trust torch's reader.
+trainer holds the dict under `splats`: `gsplat_checkpoint` reads and writes those.
 """
 
 from __future__ import annotations
@@ -19,14 +18,17 @@ from clay4d.scenes.splat_scene import raw_from_gaussians
 NAMES = ("means", "quats", "scales", "opacities", "sh0", "shN")
 
 
-def to_gsplat(gaussians: Gaussians) -> dict[str, Tensor]:
+def to_gsplat(gaussians: Gaussians, *, sh_degree: int | None = None) -> dict[str, Tensor]:
     """gsplat's parameters of Gaussians: copies, not yet `torch.nn.Parameter`.
+
+    Args:
+        sh_degree: harmonics are padded with zeros to this degree, for a trainer that goes on.
 
     >>> g = Gaussians.from_points(torch.zeros(2, 3), torch.ones(2, 3))
     >>> [list(v.shape) for v in to_gsplat(g).values()]
     [[2, 3], [2, 4], [2, 3], [2], [2, 1, 3], [2, 0, 3]]
     """
-    raw = raw_from_gaussians(gaussians)
+    raw = raw_from_gaussians(gaussians, sh_degree=sh_degree)
     sh = raw.pop("sh")
     return {**raw, "sh0": sh[:, :1].clone(), "shN": sh[:, 1:].clone()}
 

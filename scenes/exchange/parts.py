@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clay4d.scenes.fields import FieldScene
+from clay4d.scenes.fields import AnyScene, FieldScene
 from clay4d.scenes.gaussians import Gaussians
 from clay4d.scenes.motion import RigidPaths
 from clay4d.scenes.scene import Scene
@@ -37,6 +37,19 @@ class Part:
         return len(self.positions) > 1
 
 
+def refuse_fields(scene: AnyScene) -> None:
+    """Refuse a scene that is not made of Gaussians, for formats that hold nothing else.
+
+    Raises:
+        ValueError: it is a radiance field.
+    """
+    if isinstance(scene, FieldScene):
+        raise ValueError(
+            "scene got a radiance field; expected Gaussians, which are what this format holds. Export "
+            "a video (.mp4), or pictures with `clay4d render RUN --out FOLDER`."
+        )
+
+
 def check_times(scene: Scene, times: Sequence[float] | None) -> tuple[float, ...]:
     """Moments to export, seconds: as given, or the scene's start alone.
 
@@ -49,11 +62,7 @@ def check_times(scene: Scene, times: Sequence[float] | None) -> tuple[float, ...
     >>> check_times(SplatScene(raw_from_gaussians(g), Static()), None)
     (0.0,)
     """
-    if isinstance(scene, FieldScene):
-        raise ValueError(
-            "scene got a radiance field; expected Gaussians, which are what this format holds. Export "
-            "a video (.mp4), or pictures with `clay4d render RUN --out FOLDER`."
-        )
+    refuse_fields(scene)
     chosen = (0.0,) if times is None else tuple(float(t) for t in times)
     rising = all(a < b for a, b in zip(chosen, chosen[1:]))
     if not chosen or not np.isfinite(chosen).all() or not rising:

@@ -2,5 +2,9 @@
 
 from clay4d.scenes.fields.kplanes import KPlanes
 from clay4d.scenes.fields.scene import FieldScene, RadianceField, all_occupied
+from clay4d.scenes.scene import Scene
 
-__all__ = ["FieldScene", "KPlanes", "RadianceField", "all_occupied"]
+AnyScene = Scene | FieldScene
+"""What `render` draws."""
+
+__all__ = ["AnyScene", "FieldScene", "KPlanes", "RadianceField", "all_occupied"]

@@ -81,8 +81,9 @@ class FieldScene:
         places = torch.from_numpy(np.argwhere(cells)).float()
         low, high = self.bounds
         if not len(places):
-            return ((low + high) / 2)[None]
-        return low + (places + 0.5) / grid * (high - low)
+            places = torch.full((1, 3), grid / 2 - 0.5)
+        middles: Tensor = low + (places + 0.5) / grid * (high - low)
+        return middles
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,9 @@ class RadianceField:
         e to the minus that."""
         low, high = self.scene.bounds
         inside = ((points >= low) & (points <= high)).all(1)
-        return self.scene.field.density(self._features(points))[0] / self.scene.extent * inside
+        found, _ = self.scene.field.density(self._features(points))
+        density: Tensor = found / self.scene.extent * inside
+        return density
 
     def colours(
         self, points: Float[Tensor, "N 3"], directions: Float[Tensor, "N 3"]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from clay4d.physics_baseline.spec import SceneSpec
     from clay4d.renderers import Rendering, rasterization, render
     from clay4d.renderers.paths import camera_path
+    from clay4d.renderers.player import write_player
     from clay4d.renderers.video import render_video, write_video
     from clay4d.scenes import Cameras, Dataset, Gaussians, Scene
     from clay4d.scenes.loaders import load_dataset
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from clay4d.training.config import TrainConfig
     from clay4d.training.evaluate import evaluate
     from clay4d.training.run import load_run, train
+    from clay4d.training.view import view
     from clay4d.world_model.generate import generate
     from clay4d.world_model.training.run import train_world
     from clay4d.world_model.worlds.make import make_worlds
@@ -59,6 +61,8 @@ __all__ = [
     "simulate",
     "train",
     "train_world",
+    "view",
+    "write_player",
     "write_video",
 ]
 
@@ -85,6 +89,8 @@ _HOMES = {
     "simulate": "physics_baseline.simulate.simulate",
     "train": "training.run.train",
     "train_world": "world_model.training.run.train_world",
+    "view": "training.view.view",
+    "write_player": "renderers.player.write_player",
     "write_video": "renderers.video.write_video",
 }
 

@@ -16,7 +16,9 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from clay4d.cli_benchmark import benchmark
+from clay4d.cli_export import export
 from clay4d.cli_physics import identify, simulate, tools
+from clay4d.cli_plugins import ns_eval, ns_export, ns_train, ns_viewer, run_nerfstudio
 from clay4d.cli_view import view
 from clay4d.cli_world import generate, train_world, train_world_command
 from clay4d.config import load_config, preset_folder, presets
@@ -42,6 +44,10 @@ class TrainCommand:
     """Time budget; the speed is measured and the steps are fixed by it."""
     resume: bool = False
     """Go on from the run's last checkpoint, with its config."""
+    view: bool = False
+    """Show the scene in the browser while it is trained; the run stays the same, to the bit."""
+    port: int = 8080
+    """Port for --view; the next free one if it is taken."""
 
 
 def train() -> None:
@@ -115,45 +121,6 @@ def render(
     else:
         written = render_pictures(target, scene, cameras, show=show)
     print(f"{target}: {written} frames")
-
-
-def export(
-    run: Run,
-    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
-    *,
-    time: float | None = None,
-    frames: int | None = None,
-) -> None:
-    """Write a run as one small .clay4d file, or its Gaussians for other programs.
-
-    Those are .ply, .compressed.ply, .splat, .spz, .v4.spz, .sog, .glb, .gltf, .usdc, .usda and .usdz.
-
-    Args:
-        run: folder of a training run, a scene's file (.ply, .spz …), or a folder of .ply files.
-        out: the file, whose suffix says the format, or a folder for numbered .ply files, one a moment.
-            .mp4 is an orbit; `render` has its settings. USD needs the extra `export`.
-        time: seconds after the start; the start by default.
-        frames: this many moments from the start to the end, in the place of one: for USD, folders, and
-            glTF of rigid parts.
-    """
-    _check_run(run)
-    if time is not None and frames is not None:
-        raise ValueError("time and frames got both; expected one of them. Leave one out.")
-    if frames is not None and frames < 2:
-        raise ValueError(f"frames got {frames}; expected at least 2. Or use --time.")
-    from clay4d.scenes.exchange import write_ply_sequence, writer_for
-    from clay4d.training.run import load_run
-
-    if out.suffix.lower() in (".mp4", ".mov", ".mkv"):
-        render(run, out=out, frames=frames or 120)
-        return
-    write = writer_for(out) if out.suffix else write_ply_sequence
-    scene, _, _ = load_run(run)
-    times = [time or 0.0]
-    if frames is not None:
-        times = [scene.duration * k / (frames - 1) for k in range(frames)]
-    write(scene, out, times=times)
-    print(f"{out}: {len(scene)} Gaussians")
 
 
 def prepare(
@@ -244,6 +211,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "identify": identify,
     "tools": tools,
     "benchmark": benchmark,
+    "ns-train": ns_train,
+    "ns-eval": ns_eval,
+    "ns-export": ns_export,
+    "ns-viewer": ns_viewer,
 }
 
 
@@ -259,6 +230,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _train(args[1:])
         elif args[:1] == ["train-world"]:
             train_world_command(args[1:])
+        elif args and args[0].startswith("ns-") and args[0] in COMMANDS:
+            return run_nerfstudio(args[0].removeprefix("ns-"), args[1:])
         else:
             tyro.extras.subcommand_cli_from_dict(
                 COMMANDS,
@@ -285,7 +258,10 @@ def _train(args: list[str]) -> None:
     given = parse_train(args)
     from clay4d.training.run import train
 
-    train(given.config, given.data, given.out, minutes=given.minutes, resume=given.resume)
+    port = given.port if given.view else None
+    train(
+        given.config, given.data, given.out, minutes=given.minutes, resume=given.resume, view=port
+    )  # fmt: skip
     print(f"{given.out}: trained. See it with: clay4d render {given.out}")
 
 
@@ -317,7 +293,9 @@ def parse_train(args: Sequence[str]) -> TrainCommand:
 
 def _check_run(run: Path) -> None:
     # Before torch is loaded, since a wrong name is the commonest mistake.
-    if run.is_file() or (run / "config.yaml").is_file():
+    if run.is_file() or any(
+        (run / name).is_file() for name in ("config.yaml", "scene.safetensors")
+    ):
         return
     if not run.is_dir() or not any(p.suffix.lower() == ".ply" for p in run.iterdir()):
         raise FileNotFoundError(

@@ -13,30 +13,100 @@ def benchmark(
     *,
     out: Path,
     data: Path | None = None,
+    real: Path | None = None,
     systems: tuple[str, ...] = (),
     weights: Path | None = None,
+    videos: Path | None = None,
     limit: int | None = None,
+    seeds: int | None = None,
     resume: bool = False,
+    quick: bool = False,
     distributed: str | None = None,
 ) -> None:
     """Compare systems that foretell on equal terms; leaves results.json and report.html.
 
     Args:
-        suite: predict, ood, hidden-physics, real, thoughts, thoughts-ood or smoke.
+        suite: predict, ood, hidden-physics, generate, reconstruct, renderer, real, thoughts, thoughts-ood, outside
+            or smoke; all runs every one but the last two; thoughts-graphs trains small reasoners on puzzles of
+            reachability.
         out: a new folder.
-        data: worlds of make-worlds, or the folder of real data sets; smoke makes its own.
+        data: worlds of make-worlds, or the folder of real data sets or of ProsQA's files; smoke and renderer
+            need none, reconstruct takes a data set of pictures, too.
+        real: the folder of real data sets, for the suite `all`, whose `data` are worlds.
         systems: a choice of the suite's, such as static, engine-nominal or world-model; all of them by default.
         weights: of the world model, a file or a run; the released ones by default.
+        videos: of outside models, a folder for each, for the suite `outside`; without it that suite writes
+            what those models are given.
         limit: scenes of each split, the first ones.
+        seeds: how many times systems that draw are asked; once by default.
         resume: go on with a run that was stopped.
+        quick: of thoughts-graphs: minutes in place of hours.
         distributed: a Ray cluster's address (HOST:PORT, auto), or nothing more: one on this computer.
     """
     from clay4d.benchmark.report import summary, write_report
     from clay4d.benchmark.run import run_suite
 
+    command = " ".join(["clay4d", *sys.argv[1:]])
+    if suite == "thoughts-graphs":
+        _graphs(out, data, systems, command, resume=resume, quick=quick)
+        return
+    if suite == "outside":
+        _outside(data, videos, out, limit, command)
+        return
+    if suite == "all":
+        from clay4d.benchmark.everything import run_all
+
+        run_all(
+            out, data=data, real=real, weights=weights, limit=limit, seeds=seeds, resume=resume,
+            command=command,
+        )  # fmt: skip
+        print(f"{out}: see {out / 'report.html'}")
+        return
     results = run_suite(
-        suite, out, data=data, systems=systems, weights=weights, limit=limit, resume=resume,
-        command=" ".join(["clay4d", *sys.argv[1:]]), distributed=distributed,
+        suite, out, data=data, systems=systems, weights=weights, limit=limit, seeds=seeds, resume=resume,
+        command=command, distributed=distributed,
     )  # fmt: skip
+    write_report(results, out / "report.html")
+    print(f"{summary(results)}\n{out}: see {out / 'report.html'}")
+
+
+def _graphs(
+    out: Path,
+    data: Path | None,
+    systems: tuple[str, ...],
+    command: str,
+    *,
+    resume: bool,
+    quick: bool,
+) -> None:
+    """The suite that trains its systems itself."""
+    from clay4d.benchmark.thoughts_graphs import chosen, lines, run_graphs
+
+    config = chosen(systems, quick=quick)
+    results = run_graphs(out, data=data, config=config, resume=resume, command=command)
+    print("\n".join(lines(results)))
+    print(f"{out}: see {out / 'report.html'}")
+
+
+def _outside(
+    data: Path | None, videos: Path | None, out: Path, limit: int | None, command: str
+) -> None:
+    """The suite whose systems are folders of videos."""
+    from clay4d.benchmark.outside import LIMIT, run_outside, write_questions
+    from clay4d.benchmark.report import summary, write_report
+
+    if data is None:
+        raise FileNotFoundError(
+            "data got nothing; expected worlds. Make some with: clay4d make-worlds standard --out WORLDS "
+            "--count 500, and give them with --data"
+        )
+    if videos is None:
+        names = write_questions(data, out, limit=limit or LIMIT)
+        print(
+            f"{out}: {len(names)} questions. Put each model's answers into a folder, VIDEOS/MODEL/{names[0]}.mp4 "
+            f"and so on, and score them with: clay4d benchmark outside --data {data} --videos VIDEOS --out DIR"
+        )
+        return
+    results = run_outside(data, videos, out, limit=limit or LIMIT, command=command)
     write_report(results, out / "report.html")
     print(f"{summary(results)}\n{out}: see {out / 'report.html'}")

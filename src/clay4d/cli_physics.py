@@ -13,7 +13,7 @@ def simulate(
     *,
     out: Path,
     engine: Literal["mujoco", "bullet"] = "mujoco",
-    renderer: Literal["auto", "raycast", "mujoco-gl"] = "auto",
+    renderer: Literal["auto", "raycast", "mujoco-gl", "blender"] = "auto",
     rig: int = 6,
     every: int = 2,
     seed: int = 0,

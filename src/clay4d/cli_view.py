@@ -27,18 +27,10 @@ def view(
 
     from clay4d.cli import _check_run
 
-    if not 0 <= port < 65536:
-        raise ValueError(f"port got {port}; expected 0 to 65535.")
     _check_run(run)
-    from clay4d.renderers.viewer import Viewer
-    from clay4d.scenes.loaders import load_dataset
-    from clay4d.training.run import load_run
+    from clay4d.training.view import view as show
 
-    scene, _, trained_on = load_run(run)
-    folder = data or trained_on
-    known = folder is not None and (data is not None or folder.exists())
-    views = load_dataset(folder).train if folder is not None and known else None
-    viewer = Viewer(scene, views=views, host=host, port=port)
+    viewer = show(run, data=data, host=host, port=port)
     print(f"{viewer.url}  (without WebGL: {viewer.url}/frames); Ctrl-C ends it.", flush=True)
     try:
         threading.Event().wait()

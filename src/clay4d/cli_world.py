@@ -40,6 +40,8 @@ def generate(
     weights: Path | None = None,
     allow_unknown: bool = False,
     temperature: float = 0.5,
+    explain: bool = False,
+    exit_below: float = 0.0,
 ) -> None:
     """Generate a dynamic scene from a prompt, and from posed frames if there are any.
 
@@ -52,6 +54,9 @@ def generate(
         weights: a model file or a run of train-world; the released weights by default.
         allow_unknown: leave out words that training never saw.
         temperature: 0 for the likeliest future, 1 for a fair draw; most prompts come true at 0.5.
+        explain: leave OUT/explain.html too: what the model believes after each thought.
+        exit_below: of weights of kind depth: stop at the thought that changes the state by less than this
+            share of its length, 0 for never.
     """
     from clay4d.cli import _announce_kernels
     from clay4d.world_model.generate import generate as make
@@ -59,10 +64,12 @@ def generate(
     _announce_kernels(20)
     made = make(
         prompt, out, context=context, thoughts=thoughts, seed=seed, weights=weights,
-        allow_unknown=allow_unknown, temperature=temperature,
+        allow_unknown=allow_unknown, temperature=temperature, explain=explain,
+        exit_below=exit_below,
     )  # fmt: skip
     count = int(made.slots.present.sum())
-    print(f"{out}: {count} objects, {len(made.cameras)} pictures. Look at {out / 'sheet.png'}.")
+    page = out / ("explain.html" if explain else "sheet.png")
+    print(f"{out}: {count} objects, {len(made.cameras)} pictures. Look at {page}.")
 
 
 def train_world_command(args: list[str]) -> None:

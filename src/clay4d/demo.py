@@ -1,8 +1,8 @@
-"""`clay4d demo`: a small moving scene, trained on its own pictures, and a page that shows the result.
+"""`clay4d demo`: a small scene, simulated, trained on its pictures, and a page that shows the result.
 
-The truth is a scene too, toys that bounce on a chequered floor, so it can be drawn beside what was
-learned from any view and at any moment. Its pictures come from the rasteriser that training uses:
-this shows that everything works, not how well real video would do.
+The truth is a simulation (`clay4d.demo_scene`), so it can be drawn beside what was learned from any view and
+at any moment. Its pictures come from a ray caster, which knows nothing of Gaussians: shadows, gloss and
+patterns are not what training would draw by itself. They are drawn and not filmed, all the same.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from clay4d.config import preset_folder, presets
 from clay4d.demo_page import write_page
+from clay4d.demo_scene import FPS as SIMULATED_FPS
+from clay4d.demo_scene import Simulated
 from clay4d.files import check_new_folder
 from clay4d.renderers import render
 from clay4d.renderers.paths import look_at, orbit
@@ -32,10 +32,9 @@ from clay4d.renderers.video import (
     side_by_side,
     write_video,
 )
-from clay4d.scenes import Cameras, Gaussians, Scene
-from clay4d.scenes.gaussians import C0
+from clay4d.scenes import Cameras, Scene
 from clay4d.scenes.loaders import write_transforms
-from clay4d.scenes.quaternions import multiply, rotate
+from clay4d.scenes.splat_scene import SplatScene
 from clay4d.training.config import TrainConfig
 from clay4d.training.evaluate import evaluate_run
 from clay4d.training.run import train
@@ -43,76 +42,20 @@ from clay4d.training.warm import ensure_kernels
 
 SIZE = 192
 """Side of the training pictures, pixels."""
-CAMERAS, TIMES = 20, 24
-FRAMES, FPS = 96, 24
-TEST_SHIFT = 0.58
+CAMERAS, TIMES, EVERY = 20, 47, 2
+"""Places, moments, and how many of the moments lie between two pictures from one place."""
+PICTURES = CAMERAS * TIMES // EVERY
+FRAMES, FPS = 93, 24
+LENGTH = 2.0
+"""Seconds from the first frame of the simulation to the last."""
+TEST_CAMERAS, TEST_SHIFT = 23, 0.58
 """Keeps every test camera at least 0.4 m from every training camera."""
-BOUNDS = torch.tensor([[-1.5, -1.5, -0.1], [1.5, 1.5, 1.1]])
-WHITE = (1.0, 1.0, 1.0)
+BOUNDS = torch.tensor([[-1.5, -1.5, -0.2], [1.5, 1.5, 1.4]])
 LEAD = (
-    f"Toys that move on a floor, seen in {CAMERAS * TIMES} pictures from {CAMERAS} places, learned "
-    "on this computer's processor. The pictures are drawn, not filmed: this shows that everything "
-    "works, not how well a video of your own would do."
+    f"Toys on a table, simulated by MuJoCo, seen in {PICTURES} pictures from {CAMERAS} places, and "
+    "learned from those alone on this computer's processor. The pictures are drawn, not filmed: this "
+    "shows that everything works, not how well a video of your own would do."
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Toy:
-    """A thing on the floor: its surface as Gaussians about its own centre, and how it moves."""
-
-    body: Gaussians
-    phase: float
-    """Place on the ring, turns."""
-    height: float
-    """Height of a bounce, metres."""
-    bounces: int
-    """In the scene's duration."""
-    swing: float
-    """How far it turns about the vertical, to and fro, turns."""
-    rest: float
-    """Height of the centre when it touches the floor, metres."""
-
-    def at(self, moment: float) -> Gaussians:
-        """The toy at a moment of the scene, 0 to 1, with its shadow."""
-        angle = 2 * math.pi * (self.phase + 0.05 * math.sin(2 * math.pi * moment))
-        u = (moment * self.bounces + self.phase) % 1
-        place = [0.85 * math.cos(angle), 0.85 * math.sin(angle)]
-        centre = torch.tensor([*place, self.rest + 4 * self.height * u * (1 - u)])
-        half = math.pi * self.swing * math.sin(2 * math.pi * moment)
-        spin = torch.tensor([math.cos(half), 0.0, 0.0, math.sin(half)])
-        means = rotate(spin, self.body.means) + centre
-        moved = dataclasses.replace(self.body, means=means, quats=multiply(spin, self.body.quats))
-        shadow = _flat(torch.tensor([[*place, 0.006]]), 0.6 * self.rest, torch.zeros(1, 3), 0.55)
-        return _join([moved, shadow])
-
-
-class Toys:
-    """Five toys that bounce and turn on a chequered floor for two seconds, over and over.
-
-    >>> len(Toys().at(0.3)) > 1000
-    True
-    """
-
-    duration = 2.0
-    background = WHITE
-
-    def __init__(self) -> None:
-        self._floor = _floor()
-        ball, cube, ring = _ball(0.24), _cube(0.2), _ring(0.2, 0.08)
-        red, blue, yellow = (0.88, 0.25, 0.2), (0.16, 0.4, 0.85), (0.98, 0.74, 0.15)
-        green, violet = (0.15, 0.62, 0.4), (0.56, 0.3, 0.72)
-        self._toys = [
-            Toy(_paint(*ball, red), 0.0, 0.36, 1, 0.15, 0.24),
-            Toy(_paint(*cube, blue), 0.2, 0.16, 2, 0.12, 0.2),
-            Toy(_paint(*ring, yellow), 0.4, 0.3, 1, 0.25, 0.28),
-            Toy(_paint(*_ball(0.18), green), 0.6, 0.42, 1, -0.2, 0.18),
-            Toy(_paint(*_cube(0.16), violet), 0.8, 0.14, 2, -0.15, 0.16),
-        ]
-
-    def at(self, time: float) -> Gaussians:
-        """The scene `time` seconds after its start."""
-        moment = time / self.duration
-        return _join([self._floor, *(toy.at(moment) for toy in self._toys)])
 
 
 def run_demo(out: Path, *, minutes: float | None = None, seed: int = 0) -> Path:
@@ -129,9 +72,10 @@ def run_demo(out: Path, *, minutes: float | None = None, seed: int = 0) -> Path:
     """
     check_new_folder(out, name="out")
     ensure_kernels()
-    truth, data, run = Toys(), out / "data", out / "run"
-    print(f"1/4 drawing {CAMERAS * TIMES} training pictures of a scene that moves", flush=True)
+    data, run = out / "data", out / "run"
+    print(f"1/4 simulating toys and drawing {PICTURES} training pictures", flush=True)
     try:
+        truth = Simulated()
         test = _write_data(truth, data)
     except Exception:
         out.rmdir()  # nothing is in it yet
@@ -140,6 +84,7 @@ def run_demo(out: Path, *, minutes: float | None = None, seed: int = 0) -> Path:
     config = presets(TrainConfig, preset_folder())["demo"][1]
     began = time.monotonic()
     scene = train(config, data, run, minutes=minutes, seed=seed)
+    assert isinstance(scene, SplatScene)  # the preset says so
     seconds = time.monotonic() - began
     print(f"3/4 measuring on {len(test)} views that training did not see", flush=True)
     metrics = evaluate_run(run)
@@ -150,7 +95,7 @@ def run_demo(out: Path, *, minutes: float | None = None, seed: int = 0) -> Path:
         "SSIM": f"{metrics['ssim']:.4f}",
         "Training": f"{seconds:.0f} s, {os.cpu_count()} cores, no GPU",
         "Gaussians": f"{len(scene.at(0.0)):,}",
-        "Training pictures": f"{CAMERAS * TIMES}",
+        "Training pictures": f"{PICTURES}",
         "Their size": f"{SIZE} × {SIZE} pixels",
         "Held-out pictures": f"{metrics['images']}",
         "Seed": str(seed),
@@ -192,46 +137,50 @@ def make_cameras(count: int, *, shift: float = 0.0) -> Cameras:
     azimuth = 2 * math.pi * (steps + shift) / count
     flat = elevation.cos()
     eyes = 4.3 * torch.stack([flat * azimuth.cos(), flat * azimuth.sin(), elevation.sin()], 1)
-    target = torch.tensor([0.0, 0.0, 0.25])
-    focal, half = 1.3 * SIZE, SIZE / 2
+    target = torch.tensor([0.0, 0.0, 0.15])
+    focal, half = 1.25 * SIZE, SIZE / 2
     K = torch.tensor([[focal, 0, half], [0, focal, half], [0, 0, 1]])
     views = look_at(eyes, target)
     return Cameras(views, K.expand(count, 3, 3).clone(), SIZE, SIZE, torch.zeros(count))
 
 
-def _write_data(truth: Scene, folder: Path) -> Cameras:
+def _write_data(truth: Simulated, folder: Path) -> Cameras:
     """Write the pictures; gives the test cameras."""
     places = make_cameras(CAMERAS)
-    which = torch.arange(CAMERAS * TIMES)
-    times = (which // CAMERAS).float() / (TIMES - 1) * truth.duration
-    chosen = places[which % CAMERAS]
+    moment, place = (
+        torch.arange(TIMES * CAMERAS) // CAMERAS,
+        torch.arange(TIMES * CAMERAS) % CAMERAS,
+    )
+    taken = (moment + place) % EVERY == 0
+    times, chosen = _moments(TIMES)[moment[taken]], places[place[taken]]
     train_views = dataclasses.replace(chosen, times=times)
     # Between the training views in place, and between their moments in time.
-    test = make_cameras(TIMES - 1, shift=TEST_SHIFT)
-    moments = (torch.arange(TIMES - 1) + 0.5) / (TIMES - 1) * truth.duration
-    test = dataclasses.replace(test, times=moments)
+    test = make_cameras(TEST_CAMERAS, shift=TEST_SHIFT)[torch.arange(TIMES - 1) % TEST_CAMERAS]
+    moments = _moments(TIMES)
+    test = dataclasses.replace(test, times=_on_frames((moments[1:] + moments[:-1]) / 2))
     splits = {
-        "train": (train_views, _pictures(truth, train_views)),
-        "test": (test, _pictures(truth, test)),
+        name: (views, (picture for picture, _ in truth.cutouts(views)))
+        for name, views in (("train", train_views), ("test", test))
     }
-    write_transforms(folder, splits, duration=truth.duration, bounds=BOUNDS)
+    write_transforms(folder, splits, duration=LENGTH, bounds=BOUNDS)
     return test
 
 
-def _pictures(scene: Scene, cameras: Cameras) -> Iterator[UInt8[np.ndarray, "H W 4"]]:
-    """Pictures with alpha, as D-NeRF's have."""
-    for i in range(len(cameras)):
-        drawn = render(scene, cameras[i], depth=False, background=(0.0, 0.0, 0.0))
-        alpha = drawn.alphas[0]
-        pixels = torch.cat([drawn.images[0] / alpha.clamp(min=1e-6), alpha], -1)
-        yield (pixels.clamp(0, 1) * 255 + 0.5).byte().numpy()
+def _moments(count: int) -> Float[Tensor, " count"]:
+    """Times of frames of the simulation, spread over all of it."""
+    return _on_frames(torch.linspace(0, LENGTH, count))
+
+
+def _on_frames(times: Float[Tensor, " T"]) -> Float[Tensor, " T"]:
+    return (times * SIMULATED_FPS).round() / SIMULATED_FPS
 
 
 def _ring_of_cameras(test: Cameras) -> Cameras:
-    return orbit(test, frames=FRAMES, duration=Toys.duration).resized(2.0)
+    path = orbit(test, frames=FRAMES, duration=LENGTH).resized(2.0)
+    return dataclasses.replace(path, times=_moments(FRAMES))
 
 
-def _write_videos(truth: Scene, scene: Scene, path: Cameras, out: Path) -> dict[str, Path]:
+def _write_videos(truth: Simulated, scene: Scene, path: Cameras, out: Path) -> dict[str, Path]:
     """The videos by what they show."""
     videos = {
         "orbit": out / "orbit.mp4",
@@ -245,113 +194,24 @@ def _write_videos(truth: Scene, scene: Scene, path: Cameras, out: Path) -> dict[
 
 
 def _pairs(
-    truth: Scene, scene: Scene, path: Cameras, *, depth: bool = False
+    truth: Simulated, scene: Scene, path: Cameras, *, depth: bool = False
 ) -> Iterator[Float[Tensor, "H W2 3"]]:
     """Truth and result side by side, in colours or in depth."""
-    first = render(truth, path[0])
-    near, far = depth_range(_given(first.depths), first.alphas)
-    for i in range(len(path)):
-        pair = []
-        for one in (truth, scene):
-            drawn = render(one, path[i], depth=depth)
-            if depth:
-                image = colour_depth(_given(drawn.depths), drawn.alphas, near=near, far=far)[0]
-                pair.append(image + 1 - drawn.alphas[0])  # on white, as the page is
-            else:
-                pair.append(drawn.images[0])
+    near = far = 0.0
+    for i, (cutout, metres) in enumerate(truth.cutouts(path)):
+        pixels = torch.from_numpy(cutout).float() / 255
+        alpha, away = pixels[..., 3:], torch.from_numpy(metres)[..., None]
+        drawn = render(scene, path[i], depth=depth)
+        if not depth:
+            yield side_by_side(pixels[..., :3] * alpha + 1 - alpha, drawn.images[0], gap=8)
+            continue
+        if i == 0:
+            near, far = depth_range(away[None], (alpha * (away > 0))[None])
+        both = [(away, alpha), (_given(drawn.depths)[0], drawn.alphas[0])]
+        # On white, as the page is.
+        pair = [colour_depth(d[None], a[None], near=near, far=far)[0] + 1 - a for d, a in both]
         yield side_by_side(*pair, gap=8)
 
 
 def _given(value: Tensor | None) -> Tensor:
     return torch.zeros(0) if value is None else value
-
-
-def _join(parts: list[Gaussians]) -> Gaussians:
-    columns: dict[str, Any] = {
-        name: torch.cat([part.tensors()[name] for part in parts]) for name in parts[0].tensors()
-    }
-    return Gaussians(**columns)
-
-
-def _flat(
-    means: Float[Tensor, "N 3"], size: float, colors: Float[Tensor, "N 3"], opacity: float
-) -> Gaussians:
-    """Discs that lie on the floor."""
-    n = len(means)
-    quats = torch.tensor([[1.0, 0, 0, 0]]).expand(n, 4)
-    scales = torch.tensor([[size, size, 0.002]]).expand(n, 3)
-    sh = ((colors - 0.5) / C0)[:, None]
-    return Gaussians(means, quats, scales, torch.full((n,), opacity), sh)
-
-
-def _floor(*, cells: int = 8, fine: int = 8, side: float = 2.8) -> Gaussians:
-    """A chequered round at z = 0."""
-    n = cells * fine
-    steps = (torch.arange(n) + 0.5) / n
-    x, y = torch.meshgrid(steps, steps, indexing="ij")
-    dark = ((x * cells).long() + (y * cells).long()) % 2 == 0
-    colors = torch.where(
-        dark[..., None], torch.tensor([0.28, 0.34, 0.42]), torch.tensor([0.8, 0.74, 0.63])
-    )
-    places = torch.stack([(x - 0.5) * side, (y - 0.5) * side, torch.zeros_like(x)], -1)
-    inside = places.norm(dim=-1) < side / 2
-    return _flat(places[inside], 0.7 * side / n, colors[inside], 0.98)
-
-
-def _ball(radius: float, *, count: int = 500) -> tuple[Tensor, Tensor, float]:
-    """Points, normals and disc size of a ball: a Fibonacci lattice."""
-    k = torch.arange(count) + 0.5
-    z, angle = 1 - 2 * k / count, k * math.pi * (1 + math.sqrt(5))
-    flat = (1 - z * z).sqrt()
-    normals = torch.stack([flat * angle.cos(), flat * angle.sin(), z], 1)
-    return radius * normals, normals, radius * math.sqrt(4 * math.pi / count) * 0.6
-
-
-def _cube(half: float, *, fine: int = 9) -> tuple[Tensor, Tensor, float]:
-    """Points, normals and disc size of a cube."""
-    steps = ((torch.arange(fine) + 0.5) / fine * 2 - 1) * half
-    u, v = (g.reshape(-1) for g in torch.meshgrid(steps, steps, indexing="ij"))
-    points, normals = [], []
-    for axis in range(3):
-        for sign in (-1.0, 1.0):
-            columns = [u, v]
-            columns.insert(axis, torch.full_like(u, sign * half))
-            points.append(torch.stack(columns, 1))
-            normal = torch.zeros_like(points[-1])
-            normal[:, axis] = sign
-            normals.append(normal)
-    return torch.cat(points), torch.cat(normals), 2 * half / fine * 0.55
-
-
-def _ring(radius: float, tube: float, *, around: int = 40) -> tuple[Tensor, Tensor, float]:
-    """Points, normals and disc size of a ring that stands on its edge."""
-    across = round(around * tube / radius)
-    a = torch.arange(around) / around * 2 * math.pi
-    b = torch.arange(across) / across * 2 * math.pi
-    a, b = (g.reshape(-1) for g in torch.meshgrid(a, b, indexing="ij"))
-    normals = torch.stack([b.cos() * a.cos(), b.sin(), b.cos() * a.sin()], 1)
-    centres = torch.stack([a.cos(), torch.zeros_like(a), a.sin()], 1) * radius
-    return centres + tube * normals, normals, 2 * math.pi * radius / around * 0.6
-
-
-def _paint(
-    points: Float[Tensor, "N 3"],
-    normals: Float[Tensor, "N 3"],
-    size: float,
-    color: tuple[float, float, float],
-) -> Gaussians:
-    """A surface of discs in two tones, so that spin shows, lit from above."""
-    angle = torch.atan2(points[:, 1], points[:, 0])
-    stripe = torch.where(torch.sin(3 * angle) > 0, 1.0, 0.62)
-    # Toys spin about the vertical, so light from straight above moves with them.
-    light = 0.75 + 0.35 * normals[:, 2]
-    colors = torch.tensor(color) * (stripe * light)[:, None]
-    # The rotation that brings z to the normal; straight down it is half a turn about x.
-    z = normals[:, 2]
-    quats = torch.stack([1 + z, -normals[:, 1], normals[:, 0], torch.zeros_like(z)], 1)
-    quats = torch.where((z < -0.999)[:, None], torch.tensor([0.0, 1, 0, 0]), quats)
-    quats = torch.nn.functional.normalize(quats, dim=1)
-    n = len(points)
-    scales = torch.tensor([[size, size, size / 8]]).expand(n, 3)
-    sh = ((colors - 0.5) / C0)[:, None]
-    return Gaussians(points, quats, scales, torch.full((n,), 0.97), sh)

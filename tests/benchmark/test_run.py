@@ -14,8 +14,8 @@ import pytest
 
 from clay4d.benchmark.observation import Observation, Thing
 from clay4d.benchmark.report import summary, write_report
-from clay4d.benchmark.results import Results, load_results
-from clay4d.benchmark.run import PARTIAL, errors_of, run_suite
+from clay4d.benchmark.results import Measurement, Results, load_results
+from clay4d.benchmark.run import PARTIAL, _judged, errors_of, run_suite
 from clay4d.benchmark.statistics import bootstrap, paired
 from clay4d.benchmark.suites import Claim, SuiteConfig
 from clay4d.benchmark.workers import Worker
@@ -133,6 +133,20 @@ def test_a_killed_run_goes_on_to_the_same_numbers(
     other = dataclasses.replace(CONFIG, seen=5)
     with pytest.raises(ValueError, match="another config"):
         run_suite(other, tmp_path / "cut", data=worlds, resume=True)
+
+
+def test_a_scenes_number_is_the_mean_over_seeds() -> None:
+    rows = [
+        Measurement("x", "t", "a", scene, seed, "centre_error", "p", value)
+        for scene, seed, value in (("s", 0, 1.0), ("s", 1, 3.0), ("r", 0, 5.0))
+    ]
+    assert errors_of(rows, "a", "all") == {"s": 2.0, "r": 5.0}
+
+
+def test_a_claim_without_a_rival_is_a_bound() -> None:
+    rows = [Measurement("x", "t", "a", f"{k}", 0, "centre_error", "p", 0.01) for k in range(3)]
+    verdicts = [_judged(Claim("b", "all", "a", "", -most), rows, CONFIG).verdict for most in (0.02, 0.005)]  # fmt: skip
+    assert verdicts == ["holds", "fails"]
 
 
 def test_the_report_says_who_won_and_hides_nothing(

@@ -10,7 +10,8 @@ import pytest
 
 from clay4d.benchmark.cases import WorldCases
 from clay4d.benchmark.observation import Observation, observe_world
-from clay4d.benchmark.run import SPOILED, SYSTEMS, run_suite
+from clay4d.benchmark.registry import SPOILED, SYSTEMS
+from clay4d.benchmark.run import run_suite
 from clay4d.benchmark.suites import COUNTS, ERROR, SUITES, SuiteConfig
 from clay4d.benchmark.systems import Learned
 from clay4d.world_model.reasoners import Disturbance

@@ -16,6 +16,7 @@ import yaml
 
 from clay4d.cli import parse_train
 from clay4d.config import preset_folder, presets
+from clay4d.renderers.player import read_player
 from clay4d.renderers.render import render
 from clay4d.training import run
 from clay4d.training.checks import check_config
@@ -120,6 +121,22 @@ def test_export_writes_what_the_suffix_says(
         assert (tmp_path / name).read_bytes().startswith(start)
     assert clay4d("export", trained, tmp_path / "sequence", "--frames", "3")[0] == 0
     assert len(list((tmp_path / "sequence").glob("frame_*.ply"))) == 3
+
+
+def test_export_makes_a_page_of_runs_side_by_side(
+    trained: Path, tmp_path: Path, clay4d: Callable[..., Result]
+) -> None:
+    """A run, its file, and its scene in a folder without a config, as `simulate` leaves one."""
+    simulated = tmp_path / "simulated"
+    simulated.mkdir()
+    shutil.copy(trained / "scene.safetensors", simulated)
+    assert clay4d("export", trained, tmp_path / "a.clay4d")[0] == 0
+    page = tmp_path / "page.html"
+    args = (trained, tmp_path / "a.clay4d", simulated, page, "--frames", "5", "--title", "Three")
+    code, out, err = clay4d("export", *args)
+    assert (code, err) == (0, "") and "MB. Open it" in out
+    assert [scene.name for scene in read_player(page)] == [trained.name, "a", "simulated"]
+    assert "<title>Three</title>" in page.read_text()
 
 
 def test_files_of_gaussians_stand_in_for_runs(

@@ -19,6 +19,7 @@ import torch
 from clay4d import demo
 from clay4d.config import preset_folder, presets
 from clay4d.demo_page import write_page
+from clay4d.demo_scene import Simulated
 from clay4d.training.config import TrainConfig
 
 Result = tuple[int, str, str]
@@ -106,18 +107,30 @@ def test_a_page_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_the_scene_moves_and_comes_back() -> None:
-    toys = demo.Toys()
-    start, later, end = (toys.at(t).means for t in (0.0, 0.7, toys.duration))
-    torch.testing.assert_close(start, end, atol=1e-5, rtol=0)
-    assert (start - later).norm(dim=1).max() > 0.2
-    low, high = demo.BOUNDS
-    assert ((later > low) & (later < high)).all()
-    for value in toys.at(0.3).tensors().values():
-        assert torch.isfinite(value).all()
+def test_the_simulated_toys_move_hit_and_stay_on_the_table() -> None:
+    truth = Simulated()
+    path = truth.trajectory
+    assert truth.frames == 93 and path.times[-1] == pytest.approx(demo.LENGTH)
+    moved = (path.positions[-1] - path.positions[0])[2:]
+    assert (moved**2).sum(1).min() > 0.01**2 and (moved**2).sum(1).max() > 0.3**2
+    assert {("red-ball", "blue-cube"), ("table", "green-ball")} <= {c.bodies for c in path.contacts}
+    assert path.positions[:, 2:, 2].min() > 0.05
+
+
+def test_cutouts_cover_what_is_there_and_hold_no_backdrop() -> None:
+    truth = Simulated()
+    cameras = dataclasses.replace(demo.make_cameras(1).resized(0.25), times=torch.zeros(1))
+    ((cutout, depth),) = truth.cutouts(cameras)
+    alpha = cutout[..., 3]
+    assert ((alpha == 255) <= (depth > 0)).all() and ((depth > 0) <= (alpha > 0)).all()
+    assert 0.15 < (alpha == 255).mean() < 0.8 and ((alpha > 0) & (alpha < 255)).any()
+    assert not cutout[..., :3][alpha == 0].any()
+    # The table's rim is darker than the backdrop, and stays so where pixels are shared with it.
+    shared = (alpha > 60) & (alpha < 255)
+    assert cutout[..., :3][shared].mean() < 235
 
 
 def test_the_test_views_are_new_in_place_and_in_time() -> None:
     places: Any = demo.make_cameras(demo.CAMERAS).centres
-    test = demo.make_cameras(demo.TIMES - 1, shift=demo.TEST_SHIFT).centres
+    test = demo.make_cameras(demo.TEST_CAMERAS, shift=demo.TEST_SHIFT).centres
     assert torch.cdist(places, test).min() > 0.4

@@ -279,6 +279,8 @@ def test_a_real_mcp_client_makes_a_scene(tmp_path: Path) -> None:
                 answer = await client.call_tool(name, arguments)
                 return answer.is_error, answer.content[0].text, answer.structured_content
 
+            seen["plan"] = await call("plan_scene", prompt="a red ball falls onto a blue cube")
+            seen["schema"] = await call("get_schema", part="Sphere")
             seen["empty"] = await call("make_scene")
             seen["body"] = await call("add_body", body=BALL)
             seen["camera"] = await call("add_camera", camera=CAMERA)
@@ -294,7 +296,37 @@ def test_a_real_mcp_client_makes_a_scene(tmp_path: Path) -> None:
     assert "speed" in json.dumps(schema) and schema["required"] == ["quantity"]
     wrong, words, _ = seen["wrong"]
     assert wrong and "bodies[1].mass got 0" in words
-    assert all(not seen[k][0] for k in ("empty", "body", "camera", "simulate", "measure", "look"))
+    assert all(
+        not seen[k][0]
+        for k in ("plan", "schema", "empty", "body", "camera", "simulate", "measure", "look")
+    )
     assert seen["measure"][2]["first"] == pytest.approx(0.8)
     assert (folder / seen["look"][2]["file"]).is_file()
     assert [c["tool"] for c in read_trace(folder)][-1] == "look"
+    assert "radius" in seen["schema"][2]["properties"] and "Material" in seen["schema"][2]["$defs"]
+
+
+def test_planning_leaves_the_scene_alone_and_gives_one_that_can_be_made(tmp_path: Path) -> None:
+    session = Session(tmp_path)
+    planned = session.call("plan_scene", prompt="a red ball falls onto a blue cube", seed=3)
+    with pytest.raises(ToolError, match="scene"):
+        session.call("describe_scene")
+    assert any("red ball" in words for words, *_ in planned["understood"])
+    session.call("make_scene", spec=planned["spec"])
+    first = session.call("get_scene")
+    session.call("make_scene", prompt="a red ball falls onto a blue cube", seed=3)
+    assert session.call("get_scene") == first
+    with pytest.raises(ValueError, match="no rule for 'juggles'"):
+        session.call("plan_scene", prompt="a red ball juggles")
+
+
+def test_a_parts_schema_holds_all_it_refers_to_and_accepts_what_is_right(tmp_path: Path) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    session = Session(tmp_path)
+    schema = session.call("get_schema", part="Sphere")
+    jsonschema.validate(BALL, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**BALL, "radius": -1}, schema)
+    assert "bodies" in session.call("get_schema")["properties"]
+    with pytest.raises(ToolError, match="expected one of"):
+        session.call("get_schema", part="Ghost")

@@ -44,7 +44,7 @@ def test_the_page_runs_and_the_model_learns(
     spec = importlib.util.spec_from_file_location("breathe", tmp_path / "breathe.py")
     assert spec and spec.loader
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
-    names = {"DATA": data, "RUN": tmp_path / "run"}
+    names = {"DATA": data, "RUN": tmp_path / "run", "FIELD": tmp_path / "field"}
     for block in uses:
         exec(block, names)  # noqa: S102
     scene, picture = names["scene"], names["picture"]

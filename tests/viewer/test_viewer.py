@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -23,9 +23,7 @@ from clay4d.renderers.paths import read_path
 from clay4d.renderers.viewer import Viewer
 from clay4d.renderers.viewer.look import Look, covariances, draw, seen
 from clay4d.scenes import Cameras, Gaussians
-
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-SOFTWARE_GL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+from clay4d.scenes.fields import FieldScene, KPlanes, all_occupied
 
 
 class Moving:
@@ -46,18 +44,6 @@ def viewer() -> Iterator[Viewer]:
     made = Viewer(Moving(), port=0, backend="reference")
     yield made
     made.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser at {CHROMIUM}; set CHROMIUM to one")
-    with sync_api.sync_playwright() as play:
-        args = ["--no-sandbox", *SOFTWARE_GL]
-        made = play.chromium.launch(executable_path=str(CHROMIUM), args=args)
-        yield made
-        made.close()
 
 
 def opened(browser: Any, url: str) -> tuple[Any, list[str], list[str]]:
@@ -168,3 +154,87 @@ def test_covariances_turn_with_the_quaternions() -> None:
     scales = torch.tensor([[1.0, 2.0, 3.0]])
     one = Gaussians.from_points(torch.zeros(1, 3), torch.ones(1, 3), quats=quarter, scales=scales)
     torch.testing.assert_close(covariances(one)[0], torch.diag(torch.tensor([4.0, 1.0, 9.0])))
+
+
+def test_a_page_follows_a_scene_that_changes(browser: Any) -> None:
+    scene = Moving()
+    made = Viewer(scene, port=0, backend="reference")
+    page, _, _ = opened(browser, made.url)
+    page.get_by_text("Camera path").wait_for(timeout=60_000)
+    for _ in range(30):  # until the page stands still
+        first = pixels(page)
+        page.wait_for_timeout(1000)
+        if np.array_equal(first, pixels(page)):
+            break
+    scene.at = lambda time: Moving().at(1.0)  # type: ignore[method-assign]
+    page.wait_for_timeout(1000)
+    assert np.abs(pixels(page) - first).mean() < 0.01, "nobody has said so yet"
+    made.changed()
+    page.wait_for_timeout(4000)
+    assert np.abs(pixels(page) - first).mean() > 0.1
+    page.close()
+    made.close()
+
+
+def test_snapshot_and_record_come_as_files(viewer: Viewer, browser: Any, tmp_path: Path) -> None:
+    page, _, _ = opened(browser, viewer.url)
+    page.get_by_text("Camera path").click(timeout=60_000)
+    viewer._editor.keys = []
+    viewer._editor._height.value, viewer._editor._gap.value = 64, 0.1
+    viewer.time.value = 0.4
+    page.wait_for_timeout(1000)
+    with page.expect_download(timeout=60_000) as download:
+        page.get_by_text("Snapshot (png)").click()
+    download.value.save_as(tmp_path / "snapshot.png")
+    shown = np.asarray(Image.open(tmp_path / "snapshot.png"))
+    client = next(iter(viewer.server.get_clients().values()))
+    ours = viewer.picture(viewer.camera(client, height=64), viewer.look)
+    assert shown.shape == ours.shape and np.abs(shown.astype(int) - ours).max() <= 1
+    assert ours.std() > 5, "there is something to see"
+    for _ in range(2):
+        page.get_by_text("Add key frame").click()
+        page.wait_for_timeout(500)
+    with page.expect_download(timeout=120_000) as download:
+        page.get_by_text("Record path (mp4)").click()
+    download.value.save_as(tmp_path / "path.mp4")
+    with av.open(str(tmp_path / "path.mp4")) as film:
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    assert len(frames) == 4  # 0.1 s at 30 a second, both ends
+    assert frames[0].shape == shown.shape and np.abs(frames[0].astype(int) - shown).mean() < 6
+    page.close()
+    viewer._editor.keys = []
+
+
+def field_scene() -> FieldScene:
+    torch.manual_seed(0)
+    field = KPlanes(resolution=8, time_resolution=3, levels=1)
+    box = torch.tensor([[-1.0] * 3, [1.0] * 3])
+    return FieldScene(field, box, all_occupied(2, 8), 1.0, (1.0, 1.0, 1.0), 32)
+
+
+def test_a_radiance_field_is_drawn_by_the_server() -> None:
+    made = Viewer(field_scene(), port=0)
+    try:
+        asked = f"{made.url}/frame.jpg?azimuth=0&elevation=0&zoom=1&time=0.5"
+        picture = np.asarray(Image.open(io.BytesIO(fetched(asked))))
+    finally:
+        made.close()
+    assert picture.shape == (200, 200, 3)
+    assert picture[0, 0].min() > 240
+    assert picture[100, 100].min() < 240
+
+
+def test_a_crop_of_a_field_leaves_nothing_outside() -> None:
+    scene = field_scene()
+    view = torch.eye(4)
+    view[2, 3] = 4.0
+    K = torch.tensor([[40.0, 0, 20], [0, 40, 20], [0, 0, 1]])
+    camera = Cameras(view[None], K[None], 40, 40, torch.zeros(1))
+    crop = ((0.0, -1.0, -1.0), (1.0, 1.0, 1.0))
+    whole = draw(scene, camera, Look("alpha"))
+    part = draw(scene, camera, Look("alpha", crop=crop))
+    assert whole[20, 14].min() > 20
+    assert part[20, 14].max() == 0
+    assert part[20, 26].min() > 20
+    depth = draw(scene, camera, Look("depth"))
+    assert depth.shape == (40, 40, 3)

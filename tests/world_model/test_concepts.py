@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from clay4d.benchmark.abstractions import load_step
 from clay4d.world_model.model.concepts import SegmentCoder
 from clay4d.world_model.reasoners import EventSizes, Size, build_reasoner
 from clay4d.world_model.reasoners.concept import NUMBERS
@@ -117,13 +118,19 @@ def test_draws_come_from_both_futures_where_a_mean_would_be_neither() -> None:
 def test_concepts_are_trained_frozen_scored_and_resumed(
     kind: str, small_config: WorldModelConfig, small_worlds: Path, tmp_path: Path
 ) -> None:
-    config = conceptual(small_config, kind)
+    config = dataclasses.replace(conceptual(small_config, kind), keep_checkpoints=True)
     model = train_world(config, small_worlds, tmp_path / "run")
     coder = model.dynamics.coder
     assert coder is not None and not any(p.requires_grad for p in coder.parameters())
     scores = json.loads((tmp_path / "run" / "metrics.json").read_text())["concepts"]
     assert set(scores) == {"coding_error", "distance", "round_trip", "contrast"}
     assert 0 <= scores["contrast"] <= 1 and scores["coding_error"] > 0
+    kept = sorted((tmp_path / "run" / "steps").iterdir())
+    assert [p.name.split(".")[1] for p in kept] == ["00000", "00003", "00006"]
+    early = new_model(config, open_worlds(small_worlds, split="train"))
+    assert load_step(early, kept[0]) == 0 and load_step(early, kept[-1]) == 6
+    for name, value in model.dynamics.state_dict().items():
+        assert torch.equal(value, early.dynamics.state_dict()[name]), name
     # Frozen: what reasoning trained has the autoencoder that the stage before it left.
     (tmp_path / "run" / "reasoning.checkpoint.safetensors").unlink()
     again = train_world(config, small_worlds, tmp_path / "run", resume=True)

@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from clay4d.world_model.explain import Watcher
+from clay4d.world_model.generate import generate
 from clay4d.world_model.model import WorldModel
 from clay4d.world_model.reasoners import REASONERS, EventSizes, Size, Thinker, build_reasoner
 from clay4d.world_model.reasoners.depth import Depth, Exit
@@ -19,6 +21,7 @@ from clay4d.world_model.training.cache import cached_worlds
 from clay4d.world_model.training.config import WorldModelConfig
 from clay4d.world_model.training.reasoning import ReasoningStage, set_scales
 from clay4d.world_model.training.run import new_model
+from clay4d.world_model.training.score import episodes, exit_scores, forecast_errors
 from clay4d.world_model.training.stage import Run
 from clay4d.world_model.worlds import open_worlds
 
@@ -180,6 +183,45 @@ def test_depth_exits_when_it_holds_still(kind: str) -> None:
     assert r.think(mind, 3)[0].steps.tolist() == [3] * N  # type: ignore[union-attr]
 
 
+def test_generate_stops_models_of_depth_alone(
+    small_model: WorldModel, small_config: WorldModelConfig, small_worlds: Path, tmp_path: Path
+) -> None:
+    small_model.save(tmp_path / "recycled.safetensors")
+    text = "A red ball rolls."
+    with pytest.raises(
+        ValueError, match="exit-below got weights of reasoner recycled; expected depth."
+    ):
+        generate(
+            text, weights=tmp_path / "recycled.safetensors", exit_below=0.1, allow_unknown=True
+        )
+    asked = dataclasses.replace(small_config.reasoning, kind="depth")
+    config = dataclasses.replace(small_config, reasoning=asked)
+    new_model(config, open_worlds(small_worlds, split="train")).save(tmp_path / "depth.safetensors")
+    for below, most in ((10.0, 1), (1e-9, 5)):
+        made = generate(
+            text, weights=tmp_path / "depth.safetensors", exit_below=below, thoughts=5,
+            allow_unknown=True,
+        )  # fmt: skip
+        assert [int(t.steps) for t in made.thinking.thoughts if t.steps is not None] == [most] * 4
+
+
+def test_exits_are_scored(small_config: WorldModelConfig, small_worlds: Path) -> None:
+    asked = dataclasses.replace(small_config.reasoning, kind="depth")
+    config = dataclasses.replace(small_config, reasoning=asked)
+    model = new_model(config, open_worlds(small_worlds, split="train")).eval()
+    given = episodes(open_worlds(small_worlds, split="val"), model)
+    found = exit_scores(model, given, exits=(Exit("change", 10.0), Exit("kl", 1e-9)))
+    assert found["change 10"]["thoughts"] == 1.0 < found["kl 1e-09"]["thoughts"]
+    errors = forecast_errors(model, given, thoughts=(1, 16))["thoughts"]
+    assert found["change 10"]["error"] == pytest.approx(errors["1"], abs=1e-6)
+    assert found["kl 1e-09"]["error"] == pytest.approx(errors["16"], abs=1e-5)
+    reasoner = model.dynamics.reasoner
+    assert isinstance(reasoner, Depth) and reasoner.exit is None
+    other = new_model(small_config, open_worlds(small_worlds, split="train"))
+    with pytest.raises(ValueError, match="exits got reasoner recycled; expected depth."):
+        exit_scores(other, given, exits=())
+
+
 def test_exits_are_checked() -> None:
     with pytest.raises(ValueError, match="exit below got 0; expected above 0."):
         Exit("kl", 0)
@@ -282,3 +324,11 @@ def test_models_of_every_kind_imagine_and_come_back_from_their_file(
         assert [len(t) for t in thinking.thoughts] == [count] * 4
         again, _ = other.imagine(["A red ball."], thoughts=count, seed=5)
         assert torch.equal(again.positions, slots.positions)
+    # Watching asks after each thought and changes nothing, also where thoughts are drawn or replaced.
+    watcher = Watcher(model, ["the red ball"], count=3)
+    slots, _ = model.imagine(["A red ball."], thoughts=3, seed=5, watch=watcher)
+    assert torch.equal(
+        slots.positions, model.imagine(["A red ball."], thoughts=3, seed=5)[0].positions
+    )
+    last = [s.beliefs[-1].slots.positions for s in watcher.stretches]
+    torch.testing.assert_close(torch.cat(last, 1), slots.positions)

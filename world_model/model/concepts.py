@@ -1,6 +1,6 @@
 """Segments as concepts: what all objects do in k frames, as one vector that can be turned back into them.
 
-An autoencoder over sets, trained before any reasoner and then frozen, in the place that SONAR's sentence
+An autoencoder, trained before any reasoner and then frozen, in the place that SONAR's sentence
 embeddings have in the Large Concept Model (Barrault et al. 2024). Its numbers are brought to median 0
 and scale 1 one by one, by quartiles over the training worlds, as there.
 """
@@ -30,16 +30,17 @@ class SegmentCoder(nn.Module):
     middle: Tensor
     spread: Tensor
 
-    def __init__(self, *, objects: int, segment: int, numbers: int, hidden: int = 192) -> None:
+    def __init__(self, *, objects: int, segment: int, numbers: int, hidden: int = 256) -> None:
         super().__init__()
         self.objects, self.segment = objects, segment
-        self.each = nn.Sequential(
-            nn.Linear(segment * 10 + objects, hidden), nn.GELU(), nn.Linear(hidden, hidden)
-        )
-        self.all = nn.Sequential(nn.GELU(), nn.Linear(hidden, numbers))
-        self.back = nn.Sequential(
-            nn.Linear(numbers + objects, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(),
-            nn.Linear(hidden, segment * 7),
+        given, asked = objects * (segment * 10 + 1), objects * segment * 7
+        # Each way a matrix and, beside it, a network that bends it: most of a segment is linear.
+        self.straight = nn.Linear(given, numbers)
+        self.bent = nn.Sequential(nn.Linear(given, hidden), nn.GELU(), nn.Linear(hidden, numbers))
+        self.straight_back = nn.Linear(numbers, asked)
+        self.bent_back = nn.Sequential(
+            nn.Linear(numbers, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(),
+            nn.Linear(hidden, asked),
         )  # fmt: skip
         self.register_buffer("middle", torch.zeros(numbers))
         self.register_buffer("spread", torch.ones(numbers))
@@ -54,9 +55,10 @@ class SegmentCoder(nn.Module):
         turns = quats * torch.where(quats[..., :1] < 0, -1.0, 1.0)
         steps = F.pad(positions[:, 1:] - positions[:, :-1], (0, 0, 0, 0, 1, 0)) * 5
         told = torch.cat([positions * WAY, steps, turns], -1).transpose(1, 2).flatten(2)
-        which = torch.eye(self.objects)[: told.shape[1]].expand(len(told), -1, -1)
-        each = self.each(torch.cat([told, which], -1)) * present[..., None]
-        concept: Tensor = self.all(each.sum(1) * self.objects**-0.5)
+        there = present.to(told)[..., None]
+        told = torch.cat([told * there, there], -1)
+        told = F.pad(told, (0, 0, 0, self.objects - told.shape[1])).flatten(1)
+        concept: Tensor = self.straight(told) + self.bent(told)
         return concept
 
     def encode(
@@ -73,10 +75,8 @@ class SegmentCoder(nn.Module):
     ) -> tuple[Float[Tensor, "N k B 3"], Float[Tensor, "N k B 4"]]:
         """Positions and rotations that a concept stands for, of all objects, there or not."""
         raw = concept * self.spread + self.middle
-        which = torch.eye(self.objects).expand(len(raw), -1, -1)
-        given = raw[:, None].expand(-1, self.objects, -1)
-        told = self.back(torch.cat([given, which], -1)).unflatten(-1, (self.segment, 7))
-        told = told.transpose(1, 2)
+        told = self.straight_back(raw) + self.bent_back(raw)
+        told = told.unflatten(-1, (self.objects, self.segment, 7)).transpose(1, 2)
         # The first number of a rotation that is nothing yet is 1.
         turns = told[..., 3:] + torch.tensor([1.0, 0.0, 0.0, 0.0])
         return told[..., :3] / WAY, normalise(turns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,14 @@ LARGEST = 4096
 FORMAT = "clay4d-world-model-2"
 FPS = 12.0
 """Frames a second of the worlds that the model learns from."""
+
+
+Believed = tuple[Slots, Tensor | None]
+"""The next half second as a mind would have it, and the logarithm of that future's chance, [N]."""
+Believe = Callable[[Mind], Believed]
+Watch = Callable[[Mind, float, Believe, int], None]
+"""Called with the mind before it thinks, the second from which on it foretells, its beliefs, and the seed
+of this stretch's thoughts."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +113,14 @@ class WorldModel(nn.Module):
         seed: int = 0,
         temperature: float = 1.0,
         disturbance: Disturbance | None = None,
+        watch: Watch | None = None,
     ) -> tuple[Slots, Thinking]:
         """Slots of whole scenes: those of the context, if any, and what comes after them.
 
         Args:
             context: slots at 1 to `segment` moments, 1/12 s apart; a scene begins with them.
             thoughts: before each segment. temperature: 0 for the likeliest future, 1 for a fair draw.
+            watch: told before each stretch of thinking; it changes nothing.
 
         Raises:
             ValueError: a context of too many moments, thoughts outside 0 to 16.
@@ -120,7 +130,16 @@ class WorldModel(nn.Module):
         minds: list[Thoughts] = []
         starts: list[float] = []
 
-        def think(mind: Mind, start: float) -> Mind:
+        def think(mind: Mind, start: float, believe: Believe) -> Mind:
+            if watch is not None:
+                state = draws.get_state()
+
+                def again(other: Mind) -> Believed:
+                    draws.set_state(state)
+                    return believe(other)
+
+                watch(mind, start, again, 1009 * seed + len(minds))
+                draws.set_state(state)
             had, mind = self.dynamics.reasoner.think(
                 mind, thoughts, disturbance=disturbance, seed=1009 * seed + len(minds)
             )
@@ -128,9 +147,12 @@ class WorldModel(nn.Module):
             starts.append(start)
             return mind
 
+        def born(mind: Mind) -> Believed:
+            return self._born(mind, draws, temperature), None
+
         if context is None:
-            mind = think(self.dynamics.begin(prompts), 0.0)
-            slots = self._born(mind, draws, temperature)
+            mind = think(self.dynamics.begin(prompts), 0.0, born)
+            slots, _ = born(mind)
             first, shown = whole_segment(slots, k), k
         else:
             shown = context.positions.shape[1]
@@ -142,22 +164,23 @@ class WorldModel(nn.Module):
         places, turns = [first.positions[:, k - shown :]], [first.quats[:, k - shown :]]
         index = 0
         while shown < frames:
-            mind = think(mind, shown / FPS)
-            futures = self.dynamics.next(mind, first, slots.looks, slots.present, index)
-            mode = draw_modes(futures.chances, draws, temperature)
-            positions, quats = futures.choose(mode)
+
+            def ahead(mind: Mind, now: Segment = first, index: int = index) -> Believed:
+                futures = self.dynamics.next(mind, now, slots.looks, slots.present, index)
+                mode = draw_modes(futures.chances, draws, temperature)
+                chance = futures.chances.gather(1, mode[:, None])[:, 0]
+                return _posed(slots, *futures.choose(mode), first=(index + 1) * k), chance
+
+            mind = think(mind, shown / FPS, ahead)
+            believed, _ = ahead(mind)
             index += 1
-            known = slots.present[:, None].expand(positions.shape[:3])
-            first = Segment(positions, quats, known)
+            first = Segment(believed.positions, believed.quats, believed.seen)
             mind = self.dynamics.read(mind, first, slots.looks, slots.present, index)
-            places.append(positions)
-            turns.append(quats)
+            places.append(first.positions)
+            turns.append(first.quats)
             shown += k
         positions, quats = torch.cat(places, 1)[:, :frames], torch.cat(turns, 1)[:, :frames]
-        times = torch.arange(positions.shape[1]).expand(len(prompts), -1) / FPS
-        seen = slots.present[:, None].expand(positions.shape[:3])
-        whole = replace(slots, positions=positions, quats=quats, seen=seen, times=times)
-        return whole, Thinking(tuple(minds), tuple(starts))
+        return _posed(slots, positions, quats), Thinking(tuple(minds), tuple(starts))
 
     def _born(self, mind: Mind, draws: torch.Generator, temperature: float) -> Slots:
         """A drawn beginning."""
@@ -170,6 +193,13 @@ class WorldModel(nn.Module):
         times = torch.arange(positions.shape[1]).expand(len(present), -1) / FPS
         looks = self.dynamics.looks_of(said.looks)
         return Slots(looks, stage, positions, quats, seen, present, times)
+
+
+def _posed(slots: Slots, positions: Tensor, quats: Tensor, *, first: int = 0) -> Slots:
+    """The same things in poses that begin with frame `first`."""
+    times = (first + torch.arange(positions.shape[1])).expand(len(positions), -1) / FPS
+    seen = slots.present[:, None].expand(positions.shape[:3])
+    return replace(slots, positions=positions, quats=quats, seen=seen, times=times)
 
 
 def _claimed(

@@ -17,6 +17,8 @@ from clay4d.world_model.reasoners.transformer import Size
 
 NUMBERS = 48
 """Of a concept."""
+WEIGHT = 0.1
+"""Of what a prediction loses, as of written events: the future itself is what counts."""
 
 
 class Conceptual(Thinker):
@@ -42,5 +44,7 @@ class Concept(Conceptual):
     def advance(self, mind: Mind, guide: Guide) -> Step:
         """The prediction, and its squared distance from what follows if that is known."""
         concept: Float[Tensor, "N C"] = self.head(mind.ready)
-        loss = None if guide.following is None else (concept - guide.following).square().mean()
+        loss = None
+        if guide.following is not None:
+            loss = WEIGHT * (concept - guide.following).square().mean()
         return Step(self.enter(concept), None, mind.state, loss, concept=concept)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from clay4d.world_model.reasoners.concept import NUMBERS, Conceptual
+from clay4d.world_model.reasoners.concept import NUMBERS, WEIGHT, Conceptual
 from clay4d.world_model.reasoners.events import EventSizes
 from clay4d.world_model.reasoners.thinker import Guide, Mind, Step
 from clay4d.world_model.reasoners.transformer import Size
@@ -27,8 +27,8 @@ STEPS = 8
 def signal(time: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
     """The share of the concept at times from 0, all concept, to 1, all noise.
 
-    >>> signal(torch.tensor([0.0, 1.0])).round(decimals=6).tolist()
-    [1.0, 0.0]
+    >>> [round(x, 3) for x in signal(torch.tensor([0.0, 2 / 3])).tolist()]
+    [1.0, 0.5]
     """
     return torch.cos(time * math.pi / 2)
 
@@ -78,5 +78,6 @@ class ConceptDiffusion(Conceptual):
             noise = torch.randn(concept.shape, generator=draws)
             loud = torch.sin(time * math.pi / 2)[:, None]
             noisy = signal(time)[:, None] * guide.following + loud * noise
-            loss = (self.clean(noisy, time, mind.ready) - guide.following).square().mean()
+            off = self.clean(noisy, time, mind.ready) - guide.following
+            loss = WEIGHT * off.square().mean()
         return Step(self.enter(concept), None, mind.state, loss, concept=concept)

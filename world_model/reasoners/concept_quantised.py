@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from clay4d.world_model.reasoners.concept import NUMBERS, Conceptual
+from clay4d.world_model.reasoners.concept import NUMBERS, WEIGHT, Conceptual
 from clay4d.world_model.reasoners.events import EventSizes
 from clay4d.world_model.reasoners.thinker import Guide, Mind, Step
 from clay4d.world_model.reasoners.transformer import Size
@@ -90,5 +90,5 @@ class ConceptQuantised(Conceptual):
         loss = None
         if guide.following is not None:
             right = residual_codes(guide.following, self.books)
-            loss = F.cross_entropy(scores.flatten(0, 1), right.flatten())
+            loss = WEIGHT * F.cross_entropy(scores.flatten(0, 1), right.flatten())
         return Step(self.enter(concept), codes, mind.state, loss, concept=concept)

@@ -144,6 +144,8 @@ class WorldModelConfig:
     """Seed of everything that is drawn."""
     checkpoint_every: int = 250
     """Steps between checkpoints."""
+    keep_checkpoints: bool = False
+    """Keep reasoning's checkpoints, as steps/reasoning.STEP.safetensors, to see what is learned when."""
 
     def __post_init__(self) -> None:
         for name, value in (

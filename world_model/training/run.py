@@ -16,6 +16,7 @@ from clay4d.training.memory import keep_freed_memory
 from clay4d.world_model.judge import LooksJudge, prompt_scores
 from clay4d.world_model.model.text import vocabulary
 from clay4d.world_model.model.world_model import WorldModel
+from clay4d.world_model.reasoners import Depth, Exit
 from clay4d.world_model.script import EventCodec
 from clay4d.world_model.training.beginnings import BeginningsStage, take_over
 from clay4d.world_model.training.cache import CachedWorlds, cached_worlds
@@ -25,7 +26,7 @@ from clay4d.world_model.training.field import FieldStage
 from clay4d.world_model.training.judge import JudgeStage
 from clay4d.world_model.training.perception import PerceptionStage
 from clay4d.world_model.training.reasoning import ReasoningStage, set_scales
-from clay4d.world_model.training.score import episodes, forecast_errors
+from clay4d.world_model.training.score import episodes, exit_scores, forecast_errors
 from clay4d.world_model.training.segment import SegmentStage
 from clay4d.world_model.training.stage import run_stage
 from clay4d.world_model.training.warm import ensure_world_kernels
@@ -40,6 +41,8 @@ JUDGE = "judge.safetensors"
 SCORED = ("val", "ood-speed", "ood-size", "ood-count", "ood-combination")
 COUNTS = (0, 1, 2, 3, 4, 6, 8, 12, 16)
 """Thoughts that the finished model is scored with."""
+EXITS = tuple(Exit("change", below) for below in (0.3, 0.1, 0.03)) + (Exit("kl", 1e-3),)
+"""That a finished model of recurrent depth is scored with."""
 
 
 def train_world(
@@ -103,7 +106,9 @@ def train_world(
     _begin(model, cached, out, shared=folder, resume=resume)
     _conceive(model, cached, out, resume=resume)
     stage = ReasoningStage(config.reasoning, model, cached, seed=config.seed)
-    run_stage(stage, out, every=config.checkpoint_every, resume=resume)
+    run_stage(
+        stage, out, every=config.checkpoint_every, resume=resume, keep=config.keep_checkpoints
+    )
     _tune(model, worlds, out, resume=resume)
     model.save(out / MODEL, **_notes(config, data, worlds))
     judge = folder / JUDGE
@@ -135,7 +140,8 @@ def write_scores(
 ) -> dict[str, Any]:
     """Errors of forecasts on the splits that are not for training or for the benchmark; with a judge,
     also how often scenes made from prompts alone are as they were said."""
-    scores, made, concepts = {}, {}, None
+    scores, made = {}, {}
+    own: dict[str, Any] = {}
     model.eval()
     for split in SCORED:
         held = open_worlds(data, split=split)
@@ -143,15 +149,15 @@ def write_scores(
             given = episodes(held, model, context=model.config.reasoning.segment)
             scores[split] = forecast_errors(model, given, thoughts=COUNTS)
             if split == "val" and model.dynamics.coder is not None:
-                concepts = concept_scores(model, held)
+                own["concepts"] = concept_scores(model, held)
+            if split == "val" and isinstance(model.dynamics.reasoner, Depth):
+                own["exits"] = exit_scores(model, given, exits=EXITS)
             if judge is not None:
                 made[split] = prompt_scores(model, judge, held)
     result = {
         "kind": model.config.reasoning.kind, "seed": model.config.seed, "forecast": scores,
         "prompts": made,
-    }  # fmt: skip
-    if concepts is not None:
-        result["concepts"] = concepts
+    } | own  # fmt: skip
     with written_whole(path) as place:
         place.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result

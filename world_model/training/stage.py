@@ -153,8 +153,14 @@ class Run:
         self.done, self.seconds = int(header["step"]), float(header["seconds"])
 
 
-def run_stage(stage: Stage, out: Path, *, every: int, resume: bool = False) -> None:
-    """Train a stage to its end, leaving `NAME.checkpoint.safetensors`, curves and previews in `out`."""
+def run_stage(
+    stage: Stage, out: Path, *, every: int, resume: bool = False, keep: bool = False
+) -> None:
+    """Train a stage to its end, leaving `NAME.checkpoint.safetensors`, curves and previews in `out`.
+
+    Args:
+        keep: leave every checkpoint, and the beginning, as `steps/NAME.STEP.safetensors` too.
+    """
     if stage.steps == 0:
         return
     from torch.utils.tensorboard import SummaryWriter
@@ -164,6 +170,8 @@ def run_stage(stage: Stage, out: Path, *, every: int, resume: bool = False) -> N
         run.load(checkpoint)
     if run.done >= stage.steps:
         return
+    if keep and run.done == 0:
+        run.save(_kept(out, stage, 0))
     writer = SummaryWriter(str(out / "tensorboard"), purge_step=run.done)
     began = time.monotonic() - run.seconds
     columns = (
@@ -186,6 +194,8 @@ def run_stage(stage: Stage, out: Path, *, every: int, resume: bool = False) -> N
             if saves:
                 run.seconds = time.monotonic() - began
                 run.save(checkpoint)
+                if keep:
+                    run.save(_kept(out, stage, run.done))
                 stage.preview(out / "previews", run.done)
                 if not progress.console.is_terminal:
                     print(
@@ -193,6 +203,10 @@ def run_stage(stage: Stage, out: Path, *, every: int, resume: bool = False) -> N
                         flush=True,
                     )
     writer.close()
+
+
+def _kept(out: Path, stage: Stage, step: int) -> Path:
+    return out / "steps" / f"{stage.name}.{step:05d}.safetensors"
 
 
 def _means(rows: list[dict[str, float]]) -> dict[str, float]:
