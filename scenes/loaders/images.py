@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zipfile
 import zlib
@@ -178,9 +179,13 @@ def read_npz(path: Path, *names: str) -> list[np.ndarray[Any, Any]]:
     try:
         with zipfile.ZipFile(path) as bundle:
             sizes = {i.filename.removesuffix(".npy"): i.file_size for i in bundle.infolist()}
-        large = [n for n in names if sizes.get(n, 0) > LARGEST_ARRAY]
-        if large:
-            raise ValueError(f"{sizes[large[0]]} bytes of {large[0]}")
+            large = [n for n in names if sizes.get(n, 0) > LARGEST_ARRAY]
+            if large:
+                raise ValueError(f"{sizes[large[0]]} bytes of {large[0]}")
+            for name in names:
+                claimed = _claimed(bundle, name)
+                if claimed > sizes[name]:
+                    raise ValueError(f"a claim of {claimed} bytes of {name} in {sizes[name]}")
         with np.load(path, allow_pickle=False) as file:
             return [np.asarray(file[name]) for name in names]
     except (*BROKEN_ARRAY, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:  # fmt: skip
@@ -189,6 +194,15 @@ def read_npz(path: Path, *names: str) -> list[np.ndarray[Any, Any]]:
             f"{path.name} got no readable arrays ({why}); expected {', '.join(names)}, each of at "
             f"most {LARGEST_ARRAY >> 20} MB. Copy it again."
         ) from None
+
+
+def _claimed(bundle: zipfile.ZipFile, name: str) -> int:
+    """Bytes that the header of an array in an npz file says it has; nothing else is read."""
+    with bundle.open(f"{name}.npy") as file:
+        old = np.lib.format.read_magic(file) == (1, 0)
+        read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+    return math.prod(shape) * dtype.itemsize
 
 
 def read_depth(root: Path, name: str) -> Float[np.ndarray, "H W"]:

@@ -102,7 +102,10 @@ def _load(
     try:
         return load(root, **{k: v for k, v in options.items() if k in known})
     except (ValueError, FileNotFoundError) as error:
-        raise type(error)(f"{error} The folder was read as {layout}.") from None
+        # Names come from the files: they must not control the terminal.
+        said = "".join(c if c.isprintable() else "?" for c in str(error))
+        kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
+        raise kind(f"{said} The folder was read as {layout}.") from None
 
 
 def _is_film(path: Path) -> bool:

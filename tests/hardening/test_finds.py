@@ -97,6 +97,17 @@ def test_configs_that_yaml_itself_stumbles_over(data: bytes, tmp_path: Path) -> 
     refused(lambda: load_config(TrainConfig, tmp_path))
 
 
+def test_values_of_data_sets_do_not_control_the_terminal(tmp_path: Path) -> None:
+    from formats import borrowed
+
+    from clay4d.scenes.loaders import load_dataset
+
+    posed = borrowed("scenes/conftest")
+    meta = posed.single(tmp_path, 3)
+    posed.put(tmp_path, meta | {"k1": "a\0b\x1b[2J"})
+    refused(lambda: load_dataset(tmp_path))
+
+
 def test_names_of_fields_do_not_control_the_terminal() -> None:
     refused(lambda: SceneSpec.from_json(json.dumps({"a\x1b[2J\u202e" + "x" * 9000: 1})))
 

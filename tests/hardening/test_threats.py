@@ -188,6 +188,12 @@ def test_arrays_that_unfold_are_refused(tmp_path: Path) -> None:
     assert (tmp_path / "a.npz").stat().st_size < 2 << 20
     with pytest.raises(ValueError, match="a.npz got no readable arrays .1074.* at most 1024 MB"):
         read_npz(tmp_path / "a.npz", "data")
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "<f8", "fortran_order": False, "shape": (1 << 42,)})  # fmt: skip
+    with zipfile.ZipFile(tmp_path / "c.npz", "w") as bundle:
+        bundle.writestr("data.npy", head.getvalue() + bytes(80))
+    with pytest.raises(ValueError, match="c.npz got no readable arrays .a claim of"):
+        read_npz(tmp_path / "c.npz", "data")
     np.savez(tmp_path / "b.npz", data=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="b.npz got no readable arrays"):
         read_npz(tmp_path / "b.npz", "data")
