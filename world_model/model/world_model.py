@@ -221,17 +221,16 @@ def _claimed(
     try:
         with torch.device("meta"):
             own = cls(config, codec, header["vocabulary"]).state_dict()
+        for name in [*own, *tensors]:
+            if name not in tensors or name not in own or own[name].shape != tensors[name].shape:
+                raise ValueError(f"{name} does not fit its config")
+        return cls(config, codec, header["vocabulary"])
     except (RuntimeError, TypeError, ValueError, ArithmeticError, AssertionError) as error:
-        why = " ".join(str(error).split())[:200]
+        why = "".join(c if c.isprintable() else "?" for c in " ".join(str(error).split()))[:200]
         raise ValueError(
-            f"{path} got sizes that cannot be ({why}); expected a world model's."
+            f"{path} got a config that its tensors do not fit ({why}); expected a world model's. "
+            "Make the file again."
         ) from None
-    for name in [*own, *tensors]:
-        if name not in tensors or name not in own or own[name].shape != tensors[name].shape:
-            raise ValueError(
-                f"{path}: {name} does not fit its config; expected the same. Make the file again."
-            )
-    return cls(config, codec, header["vocabulary"])
 
 
 def draw_modes(chances: Float[Tensor, "N M"], draws: torch.Generator, temperature: float) -> Tensor:
