@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -10,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clay4d.renderers.paths import look_at
-from clay4d.scenes import Cameras
+from clay4d.scenes import Cameras, Gaussians, Scene
 from clay4d.scenes.fields import AnyScene, FieldScene
 
 Up = Literal["x", "y", "z", "-x", "-y", "-z"]
@@ -22,6 +23,28 @@ SEEN = 0.1
 """Opacity from which Gaussians count for where the scene is."""
 OUTLIERS = 0.02
 """Share of the centres at each end of an axis that does not count."""
+
+
+@dataclass(frozen=True)
+class OneMoment:
+    """A scene that stands still as another is at one moment, seconds after its start.
+
+    >>> from clay4d.scenes import Gaussians
+    >>> from clay4d.scenes.motion import Static
+    >>> from clay4d.scenes.splat_scene import SplatScene, raw_from_gaussians
+    >>> g = Gaussians.from_points(torch.rand(5, 3), torch.rand(5, 3))
+    >>> len(OneMoment(SplatScene(raw_from_gaussians(g), Static()), 0.5).at(9.0))
+    5
+    """
+
+    scene: Scene
+    time: float
+    duration = 0.0
+    background = (0.0, 0.0, 0.0)
+
+    def at(self, time: float) -> Gaussians:
+        """The Gaussians of that moment, whatever is asked."""
+        return self.scene.at(self.time)
 
 
 def around_scene(scene: AnyScene, *, frames: int = 120, up: Up = "z", size: int = 800) -> Cameras:

@@ -22,10 +22,10 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from clay4d.files import folder_written_whole, written_whole
-from clay4d.renderers.around import OUTLIERS, SEEN, Up, around_scene, upright_turn
+from clay4d.renderers.around import OUTLIERS, SEEN, OneMoment, Up, around_scene, upright_turn
 from clay4d.renderers.paths import focus_point, look_at
 from clay4d.renderers.render import Rendering, render
-from clay4d.scenes import Cameras, Gaussians, Scene
+from clay4d.scenes import Cameras, Scene
 
 SUFFIXES = (".glb", ".ply", ".obj")
 VIEWS = 40
@@ -217,22 +217,9 @@ def _box(scene: Scene, time: float) -> tuple[Tensor, Tensor]:
     return low - room, high + room
 
 
-@dataclass(frozen=True)
-class _Frozen:
-    """A scene that stands at one moment."""
-
-    scene: Scene
-    time: float
-    duration = 0.0
-    background = (0.0, 0.0, 0.0)
-
-    def at(self, time: float) -> Gaussians:
-        return self.scene.at(self.time)
-
-
 def _rings(scene: Scene, time: float, up: Up) -> Cameras:
     """Cameras round a scene at three heights, all about its middle at a time."""
-    ring = around_scene(_Frozen(scene, time), frames=13, up=up, size=SIDE)
+    ring = around_scene(OneMoment(scene, time), frames=13, up=up, size=SIDE)
     upright = upright_turn(up)
     eyes, middle = ring.centres.double() @ upright.T, focus_point(ring).double() @ upright.T
     away = eyes - middle

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clay4d.renderers.around import OneMoment
 from clay4d.renderers.player.sampling import Progress, Sampled, moments_of, sampled
 from clay4d.renderers.player.streams import Streams
 from clay4d.renderers.player.tracks import add_track, moments_at
 from clay4d.renderers.render import raster_options
-from clay4d.scenes import Gaussians, Scene
+from clay4d.scenes import Scene
 from clay4d.scenes.exchange.parts import refuse_fields
 from clay4d.scenes.exchange.sequence import SplatSequence
 
@@ -49,7 +49,7 @@ def add_scene(
     drawn = raster_options(scene)
     if isinstance(scene, SplatSequence):
         times = _of_files(scene.times, frames)
-        clips = [_clip(streams, _Moment(scene, t), t, 1, iter) for t in progress(times)]
+        clips = [_clip(streams, OneMoment(scene, t), t, 1, iter) for t in progress(times)]
     else:
         moments = moments_of(scene.duration, frames)
         clips = [_clip(streams, scene, 0.0, moments, progress)]
@@ -59,19 +59,6 @@ def add_scene(
         "background": [float(c) for c in scene.background], "clips": clips,
         "count": max(clip["count"] for clip in clips), "moments": sum(clip["moments"] for clip in clips),
     }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Moment:
-    """A scene that stands at one moment."""
-
-    scene: Scene
-    time: float
-    duration = 0.0
-    background = (0.0, 0.0, 0.0)
-
-    def at(self, time: float) -> Gaussians:
-        return self.scene.at(self.time)
 
 
 def _of_files(times: Sequence[float], frames: int | None) -> list[float]:

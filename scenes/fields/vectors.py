@@ -59,6 +59,14 @@ def _found(builder: Any, flat: Any, places: Any, weights: Any, k: Any) -> tuple[
     return found, at, shares
 
 
+def _plain(context: Any, builder: Any, signature: Any, arguments: Any) -> list[Any]:
+    """Arguments with pointers to the data of those that are arrays."""
+    return [
+        _data(context, builder, kind, value) if isinstance(kind, types.Array) else value
+        for kind, value in zip(signature.args, arguments)
+    ]
+
+
 @intrinsic
 def multiply_planes(typing_context, flat, places, weights, k, out, column):  # type: ignore[no-untyped-def]
     """Write the product of six bilinear look-ups, channels k to k + 16, to out from `column` on.
@@ -67,13 +75,7 @@ def multiply_planes(typing_context, flat, places, weights, k, out, column):  # t
     """
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        kinds = signature.args
-        data = [
-            _data(context, builder, kinds[i], arguments[i])
-            if isinstance(kinds[i], types.Array)
-            else arguments[i]
-            for i in range(6)
-        ]
+        data = _plain(context, builder, signature, arguments)
         found, _, _ = _found(builder, data[0], data[1], data[2], data[3])
         value = found[0]
         for other in found[1:]:
@@ -89,13 +91,7 @@ def spread_planes(typing_context, flat, places, weights, k, above, column, grad)
     """Add to grad what channels k to k + 16 of `multiply_planes` pass on, given above from `column` on."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        kinds = signature.args
-        data = [
-            _data(context, builder, kinds[i], arguments[i])
-            if isinstance(kinds[i], types.Array)
-            else arguments[i]
-            for i in range(7)
-        ]
+        data = _plain(context, builder, signature, arguments)
         found, at, shares = _found(builder, data[0], data[1], data[2], data[3])
         up = _load(builder, data[4], builder.add(data[5], data[3]))
         before = [
