@@ -37,6 +37,23 @@ class Reader:
             return self.words[self.k - 1]
         return None
 
+    def mark(self) -> tuple[int, ...]:
+        """The place reached, for `reset` to come back to."""
+        out = self.out
+        return (
+            self.k, len(out.statements), len(out.winds), len(out.cameras), len(out.worlds),
+            len(out.floor_quality),
+        )  # fmt: skip
+
+    def reset(self, mark: tuple[int, ...]) -> None:
+        """Go back to a place and forget what was read since."""
+        self.k, *lengths = mark
+        out = self.out
+        for found, length in zip(
+            (out.statements, out.winds, out.cameras, out.worlds, out.floor_quality), lengths
+        ):
+            del found[length:]  # type: ignore[attr-defined]
+
     def said(self, start: int) -> str:
         return " ".join(w.text for w in self.words[start : self.k])
 
@@ -50,7 +67,9 @@ class Reader:
 class AsideParser(Reader):
     """Reads what may stand anywhere; `Parser` adds things and motions."""
 
-    def things(self, *, attach: bool = True, listed: bool = True) -> list[Phrase]:
+    def things(
+        self, *, attach: bool = True, listed: bool = True, subject: bool = False
+    ) -> list[Phrase]:
         """One or more things; `Parser` has the rule."""
         raise NotImplementedError
 
@@ -92,8 +111,8 @@ class AsideParser(Reader):
             return False
         speed = v.WIND_SPEEDS[word["WIND"]] * (strength["STRENGTH"] if strength else 1.0)
         towards = (1.0, 0.0, 0.0)
-        if self.sees("VERB") and self.words[self.k]["VERB"][1] in ("blow", "fly"):
-            self.k += 1
+        blows = self.sees("VERB") and self.words[self.k]["VERB"][1] in ("blow", "fly")
+        self.k += blows
         while True:
             if self.sees("VIEW") and self.words[self.k]["VIEW"] in _FROM:
                 towards = _FROM[self.words[self.k]["VIEW"]]
@@ -108,8 +127,9 @@ class AsideParser(Reader):
                 break
             self.k += 1
         self.out.winds.append(Wind(speed, towards, self.said(start)))
-        if self.sees("VERB") and "present" in self.words[self.k]["VERB"][2]:
-            self.k += 1  # "the wind pushes a ball": the ball is there, and the wind does the rest.
+        pushes = self.sees("VERB") and "present" in self.words[self.k]["VERB"][2]
+        if pushes or (blows and self.sees("DET", "NUM", "NOUN", "PRON")):
+            self.k += pushes  # "the wind pushes a ball": it is there, and the wind does the rest.
             blown = self.things()
             predicate = Predicate("rest", self.said(start))
             self.tails(predicate)

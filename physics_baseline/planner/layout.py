@@ -157,14 +157,19 @@ class Layout:
     def support(self, thing: Thing) -> Thing | None:
         """What the thing stands on by the prompt's words."""
         for relation, subject, others in self.story.relations:
-            if subject is thing and relation == "on":
+            if subject is thing and self.carries(relation, others[0]):
                 return others[0]
         return None
+
+    @staticmethod
+    def carries(relation: str, other: Thing) -> bool:
+        """Whether the relation means that the other thing bears it."""
+        return relation == "on" or (relation == "top_of" and other.shape == "ramp")
 
     def on_top(self, support: Thing) -> list[Thing]:
         return [
             t for relation, t, others in self.story.relations
-            if relation == "on" and others[0] is support
+            if self.carries(relation, others[0]) and others[0] is support
         ]  # fmt: skip
 
     def load(self, support: Thing) -> None:

@@ -5,13 +5,17 @@ stands nearest, which a greedy descent does by itself and an ambiguous grammar o
 a refusal has to say what was read and what could have followed. In extended Backus–Naur form:
 
     prompt     = item { separator item } ;
-    item       = world | wind | camera | order | things [ predicates ] ;
+    item       = world | wind | camera | order | inverted | { front } things [ predicates ] ;
+    inverted   = PREP things [ IS ] [ VERB ] things { tail } ;   "on a table sits a ball"
+    front      = ( ADV | PREP ( things | MEASURE ) | [ "after" | "having" ] predicate ) [ "," ] ;
     order      = VERB things { tail } ;                          "drop a ball onto a table"
     things     = thing { ("," | "and") thing } ;
-    thing      = [ DET ] [ NUM ] { ADJ | MEASURE } ( NOUN | GROUP "of" thing ) { place | clause } ;
-    place      = STATIC things | "of" ( MATERIAL | MEASURE ) | MEASURE [ DIM ] ;
+    thing      = [ DET ] [ NUM ] { ADJ | MEASURE } ( NOUN | "one" | GROUP "of" thing ) { after } ;
+    after      = STATIC things | attribute | "," attribute { "and" attribute } "," | clause
+               | "with" things ( "on top" | STATIC "it" ) ;      "a table with a ball on it"
+    attribute  = "of" ( MATERIAL | MEASURE ) | MEASURE [ DIM ] | ADJ ;
     clause     = "that" predicates | VERB-ing { tail } ;
-    predicates = predicate { ("," | "and" | "then") predicate } ;
+    predicates = predicate { [ "," | "and" | "then" ] predicate } ;
     predicate  = [ IS ] { ADV } ( VERB [ things ] | PREP things ) { tail } ;
     tail       = PREP ( things | MEASURE ) | MEASURE | ADV | DIRECTION | world | wind | view ;
     camera     = [ NUM ] "camera" [ MOVE ] [ PREP thing ] | [ SEEN ] ( VIEW | SHOT ) ;
@@ -21,15 +25,17 @@ a refusal has to say what was read and what could have followed. In extended Bac
 from __future__ import annotations
 
 from clay4d.physics_baseline.planner import verbs as v
-from clay4d.physics_baseline.planner.asides import AsideParser
+from clay4d.physics_baseline.planner.fronted import FrontParser
+from clay4d.physics_baseline.planner.noun_phrases import STARTS
 from clay4d.physics_baseline.planner.syntax import Phrase, Predicate, Sentences, Statement
-from clay4d.physics_baseline.planner.vocabulary import FLOORS
-from clay4d.physics_baseline.planner.words import Word
+from clay4d.physics_baseline.planner.wordings import ROPES, UPWARDS
+from clay4d.physics_baseline.planner.words import PlanError, Word
 
+ROPED = ("hang", "swing", "hold", "spin")
 SEPARATORS = ("COMMA", "AND", "THEN", "STOP", "WHILE")
 
 
-class Parser(AsideParser):
+class Parser(FrontParser):
     """Reads `Sentences` from words; `parse` is its door."""
 
     # ── items ────────────────────────────────────────────────────────────────────────────────────
@@ -46,21 +52,25 @@ class Parser(AsideParser):
 
     def item(self) -> None:
         start = self.k
-        if self.aside():
-            return
+        while self.aside():
+            if self.k >= len(self.words) or self.sees(*SEPARATORS):
+                return
         if self.camera():
             return
         if self._is_order():
             self.order(start)
             return
-        subjects = self.things()
-        predicates = self.predicates(subjects)
+        if self.inverted():
+            return
+        front = self.front()
+        subjects = self.things(subject=True)
+        predicates = front.give(self.predicates(subjects))
         self.out.statements.append(Statement(subjects, predicates, self.said(start)))
 
     def _is_order(self) -> bool:
         if not self.sees("VERB") or "base" not in self.words[self.k]["VERB"][2]:
             return False
-        return self.sees("DET", "NUM", "ADJ", "NOUN", "GROUP", "MEASURE", "PRON", ahead=1)
+        return self.sees(*STARTS, "MEASURE", ahead=1)
 
     def order(self, start: int) -> None:
         verb = self.words[self.k]["VERB"]
@@ -71,197 +81,6 @@ class Parser(AsideParser):
         predicate.text = self.said(start)
         more = self.more_predicates()
         self.out.statements.append(Statement(subjects, [predicate, *more], self.said(start)))
-
-    # ── things ───────────────────────────────────────────────────────────────────────────────────
-    def things(self, *, attach: bool = True, listed: bool = True) -> list[Phrase]:
-        found = [self.thing(attach=attach)]
-        while listed and self.sees("COMMA", "AND"):
-            start = self.k
-            while self.take("COMMA", "AND", "THEN"):
-                pass
-            if not self.sees("DET", "NUM", "ADJ", "NOUN", "GROUP", "PRON", "MEASURE") or self._camera_ahead():  # fmt: skip
-                self.k = start
-                break
-            if self._is_order() or self._is_predicate():
-                self.k = start
-                break
-            found.append(self.thing(attach=attach))
-        return found
-
-    def _camera_ahead(self) -> bool:
-        at = self.k
-        while at < len(self.words) and any(
-            k in self.words[at] for k in ("DET", "NUM", "ADJ", "STRENGTH")
-        ):
-            if "NOUN" in self.words[at]:
-                return False
-            at += 1
-        return at < len(self.words) and any(k in self.words[at] for k in ("CAM", "WIND", "SHOT"))
-
-    def thing(self, *, attach: bool = True) -> Phrase:
-        start = self.k
-        phrase = Phrase()
-        word = self.take("PRON")
-        if word:
-            phrase.pronoun, phrase.text = word["PRON"], word.text
-            return phrase
-        self._describe(phrase)
-        if self.sees("GROUP") and (not self.sees("NOUN") or self._of_ahead()):
-            self._group(phrase)
-        else:
-            word = self.take("NOUN")
-            if word is None:
-                raise self.refuse("the name of a thing, such as 'ball', 'cube' or 'ramp'")
-            phrase.noun, phrase.many = word["NOUN"]
-        phrase.text = self.said(start)
-        self._after(phrase, attach=attach)
-        return phrase
-
-    def _of_ahead(self) -> bool:
-        return self.k + 1 < len(self.words) and self.words[self.k + 1].text == "of"
-
-    def _group(self, phrase: Phrase) -> None:
-        phrase.group = self.words[self.k]["GROUP"]
-        self.k += 1
-        if self.sees("PREP") and self.words[self.k].text == "of":
-            self.k += 1
-        elif phrase.group not in ("dozen", "pair"):
-            phrase.many = True
-            return
-        self._describe(phrase)
-        word = self.take("NOUN")
-        if word is None:
-            raise self.refuse("the name of things, such as 'cubes'")
-        phrase.noun, phrase.many = word["NOUN"]
-        if phrase.group == "dozen":
-            phrase.count, phrase.group = 12, ""
-        elif phrase.group == "pair":
-            phrase.count, phrase.group = 2, ""
-
-    def _describe(self, phrase: Phrase) -> None:
-        """Determiner, count and adjectives, in the order in which English has them or nearly."""
-        while True:
-            if self.sees("GROUP") and (not self.sees("NOUN") or self._of_ahead()):
-                return
-            if self.sees("DET"):
-                text = self.words[self.k].text
-                phrase.definite |= text in ("the", "its", "this", "that", "these", "those")
-                phrase.another |= text in ("another", "other")
-                if text == "some" and phrase.count is None:
-                    phrase.count = 3 if self._plural_ahead() else None
-            elif self.sees("NUM"):
-                phrase.count = self.words[self.k]["NUM"]
-            elif self.sees("MEASURE"):
-                self._measure(phrase)
-                continue
-            elif self.sees("ADJ") and (
-                not self.sees("NOUN") or self.sees("NOUN", "GROUP", ahead=1)
-            ):
-                phrase.adjectives.append(self.words[self.k]["ADJ"])
-            elif self.sees("VERB") and self._verb_before_noun():
-                phrase.predicates.append(self._participle())
-            elif self.sees("COMMA", "AND") and phrase.adjectives and self._adjective_ahead():
-                pass
-            else:
-                return
-            self.k += 1
-
-    def _adjective_ahead(self) -> bool:
-        return self.sees("ADJ", ahead=1) and (
-            "COMMA" in self.words[self.k] or self.sees("NOUN", ahead=2)
-        )
-
-    def _plural_ahead(self) -> bool:
-        for word in self.words[self.k : self.k + 5]:
-            if "NOUN" in word:
-                return bool(word["NOUN"][1])
-        return False
-
-    def _verb_before_noun(self) -> bool:
-        forms = self.words[self.k]["VERB"][2]
-        return bool(forms & {"ing", "past"}) and self.sees("NOUN", "ADJ", "GROUP", ahead=1)
-
-    def _participle(self) -> Predicate:
-        word = self.words[self.k]
-        return Predicate(word["VERB"][0], word.text)
-
-    def _measure(self, phrase: Phrase) -> None:
-        measure = self.words[self.k]["MEASURE"]
-        self.k += 1
-        word = self.take("DIM")
-        phrase.measures.append((word["DIM"] if word else "", measure))
-
-    def _after(self, phrase: Phrase, *, attach: bool) -> None:
-        """What follows a noun and belongs to it."""
-        while True:
-            if self.sees("MEASURE") and self.sees("DIM", ahead=1):
-                self._measure(phrase)
-            elif self.sees("PREP") and self.words[self.k].text in ("of", "with") and self.sees("MEASURE", ahead=1):  # fmt: skip
-                self.k += 1
-                self._measure(phrase)
-            elif (
-                self.sees("PREP") and self.words[self.k].text == "of" and self.sees("ADJ", ahead=1)
-            ):
-                self.k += 1
-                phrase.adjectives.append(self.words[self.k]["ADJ"])
-                self.k += 1
-            elif self.sees("ADJ") and self.words[self.k]["ADJ"][1] == "colourful":
-                phrase.adjectives.append(self.words[self.k]["ADJ"])
-                self.k += 1
-            elif self.sees("THAT") and self.sees("VERB", "IS", "ADV", ahead=1):
-                self.k += 1
-                phrase.predicates += self.predicates([phrase])
-            elif attach and self._place(phrase):
-                pass
-            else:
-                return
-
-    def _place(self, phrase: Phrase) -> bool:
-        if (
-            not self.sees("PREP")
-            or self.sees("WORLD")
-            or self.words[self.k]["PREP"] not in v.STATIC
-        ):
-            return False
-        relation = self.words[self.k]["PREP"]
-        if relation in ("over", "against") and not self._thing_follows():
-            return False
-        if relation == "on" and self._floor():
-            return True
-        if not self._thing_follows():
-            return False
-        self.k += 1
-        phrase.places.append((relation, self.things(listed=relation == "between")))
-        return True
-
-    def _starts_thing(self) -> bool:
-        """Whether a thing begins here; "fast" alone is how something moves."""
-        adverb = self.sees("ADV") and not self.sees("NOUN", "ADJ", "GROUP", ahead=1)
-        return self.sees("DET", "NUM", "ADJ", "NOUN", "GROUP", "PRON") and not adverb
-
-    def _thing_follows(self) -> bool:
-        return self.sees("DET", "NUM", "ADJ", "NOUN", "GROUP", "PRON", "MEASURE", ahead=1)
-
-    def _floor(self) -> bool:
-        """ "on ice", "across an icy floor": what the floor is made of."""
-        at = self.k + 1
-        qualities = []
-        while at < len(self.words) and ("DET" in self.words[at] or "ADJ" in self.words[at]):
-            if "NOUN" in self.words[at]:
-                break
-            if "ADJ" in self.words[at]:
-                qualities.append(self.words[at]["ADJ"])
-            at += 1
-        word = self.words[at] if at < len(self.words) else None
-        if word is not None and "NOUN" in word:
-            if word["NOUN"][0].shape != "floor":
-                return False
-            at += 1
-        elif len(qualities) != 1 or qualities[0][1] not in FLOORS:
-            return False
-        self.out.floor_quality += qualities
-        self.k = at
-        return True
 
     # ── motions ──────────────────────────────────────────────────────────────────────────────────
     def _is_predicate(self) -> bool:
@@ -290,9 +109,16 @@ class Parser(AsideParser):
         return [self.predicate(), *self.more_predicates()]
 
     def more_predicates(self) -> list[Predicate]:
-        found = []
-        while self.sees(*SEPARATORS, "THAT"):
+        found: list[Predicate] = []
+        while self.sees(*SEPARATORS, "THAT", "VERB", "IS"):
             start = self.k
+            if self.sees("VERB", "IS"):  # "a ball hanging from a rope swings"
+                if self.fronted or not self._is_finite():
+                    break
+                found.append(self.predicate())
+                continue
+            if self.fronted and self.sees("COMMA"):
+                break
             stopped = self.sees("STOP")
             while self.take(*SEPARATORS, "THAT"):
                 pass
@@ -321,7 +147,7 @@ class Parser(AsideParser):
         verb = self.take("VERB")
         if verb:
             made.motion, base, forms = verb["VERB"]
-            if base == "fall over" and self.sees("DET", "NUM", "ADJ", "NOUN", "GROUP", "PRON"):
+            if base == "fall over" and self._starts_thing():
                 made.motion = "fall"
                 made.tails.append(("over", self.things()))
             if made.motion == "topple" and self._starts_thing():
@@ -374,6 +200,12 @@ class Parser(AsideParser):
                 made.tails.append((preposition, self.things()))
             elif self.sees("ADV"):
                 made.speed *= self.words[self.k]["ADV"]
+                if self.words[self.k].text in ROPES and made.motion not in ROPED:
+                    raise PlanError(
+                        f"no rule for {made.motion!r} {self.words[self.k].text!r}; known on a rope: {', '.join(ROPED)}."
+                    )
+                if made.motion == "throw" and self.words[self.k].text in UPWARDS:
+                    made.tails.append(("up", []))
                 self.k += 1
             else:
                 return

@@ -19,10 +19,14 @@ class Phrase:
     many: bool = False
     definite: bool = False
     another: bool = False
+    first: bool = False
+    """Whether only the first of several is meant: "the first of ten dominoes"."""
     adjectives: list[tuple[str, str]] = field(default_factory=list)
     measures: list[tuple[str, Measure]] = field(default_factory=list)
     speed: float = 1.0
     places: list[tuple[str, list[Phrase]]] = field(default_factory=list)
+    carries: list[tuple[str, list[Phrase]]] = field(default_factory=list)
+    """Others and where they are from it: "with a ball on top"."""
     predicates: list[Predicate] = field(default_factory=list)
     text: str = ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from clay4d.physics_baseline.planner import verbs as v
+from clay4d.physics_baseline.planner.references import References
 from clay4d.physics_baseline.planner.story import Path, Story
 from clay4d.physics_baseline.planner.syntax import Phrase, Predicate, Sentences, Statement
 from clay4d.physics_baseline.planner.things import Thing, describe, make_thing
@@ -16,13 +17,13 @@ PLACED = ("roll", "slide", "fall", "spin", "rest", "topple")
 Tails = list[tuple[str, list[Thing]]]
 
 
-class Teller:
+class Teller(References):
     """Builds a `Story` from `Sentences`."""
 
     def __init__(self, said: Sentences, palette: list[str]) -> None:
+        super().__init__()
         self.said, self.palette = said, palette
         self.story = Story()
-        self.recent: list[Thing] = []
 
     def tell(self) -> Story:
         for statement in self.said.statements:
@@ -37,9 +38,18 @@ class Teller:
 
     def statement(self, statement: Statement) -> None:
         subjects = self.all(statement.subjects)
-        extra = [p for phrase in statement.subjects for p in phrase.predicates]
-        for predicate in [*extra, *statement.predicates]:
+        for predicate in statement.predicates:
+            self.first_only(statement.subjects, predicate)
             self.predicate(predicate, subjects)
+
+    def first_only(self, subjects: list[Phrase], said: Predicate) -> None:
+        """Refuse what only the first of several would do, but for dominoes that topple."""
+        topples = said.motion == "topple" or (said.motion == "hit" and said.passive)
+        if any(p.first for p in subjects) and not topples:
+            raise PlanError(
+                f"no rule for {said.motion!r} of the first of several in {said.text!r}; known: "
+                "'the first of ten dominoes topples'. Or name it as a thing of its own."
+            )
 
     # ── things ───────────────────────────────────────────────────────────────────────────────────
     def all(self, phrases: list[Phrase], *, besides: list[Thing] | None = None) -> list[Thing]:
@@ -56,49 +66,25 @@ class Teller:
         if phrase.pronoun:
             return self.meant(phrase, besides or [])
         known = self.known(phrase)
-        if known is not None:
-            self.mention(known)
-            return [known]
-        made = make_thing(phrase, self.palette)
-        self.story.things.append(made)
+        made = known if known is not None else make_thing(phrase, self.palette)
+        if known is None:
+            self.story.things.append(made)
+            self.story.lines.append((phrase.text, describe(made)))
         self.mention(made)
-        self.story.lines.append((phrase.text, describe(made)))
-        for relation, others in phrase.places:
+        for relation, others in phrase.places if known is None else []:
             near = self.all(others, besides=[made])
             if near:
                 self.story.relations.append((relation, made, near))
                 self.mention(made)
+        for relation, others in phrase.carries:
+            for other in self.all(others, besides=[made]):
+                self.story.relations.append((relation, other, [made]))
+            self.mention(made)
+        for predicate in phrase.predicates:
+            self.first_only([phrase], predicate)
+            self.predicate(predicate, [made])
+            self.mention(made)
         return [made]
-
-    def mention(self, thing: Thing) -> None:
-        self.recent = [t for t in self.recent if t is not thing] + [thing]
-
-    def known(self, phrase: Phrase) -> Thing | None:
-        """The thing that "the ball" means, if there is one that fits."""
-        if not phrase.definite or phrase.another:
-            return None
-        for thing in reversed(self.recent):
-            same = thing.noun is phrase.noun or (phrase.noun is None and bool(phrase.group))
-            grouped = not phrase.group or thing.arrangement == phrase.group
-            if same and grouped and set(phrase.adjectives) <= set(thing.phrase.adjectives):
-                return thing
-        return None
-
-    def meant(self, phrase: Phrase, besides: list[Thing]) -> list[Thing]:
-        others = [t for t in self.recent if all(t is not b for b in besides)]
-        if phrase.pronoun == "it" or phrase.pronoun == "itself":
-            others = [t for t in others if t.count == 1 or t.arrangement != "row"] or others
-            others = others[-1:]
-        elif phrase.pronoun == "them" or phrase.pronoun == "they":
-            many = [t for t in others if t.count > 1]
-            others = many[-1:] or others[-2:]
-        else:
-            return []
-        if not others:
-            raise PlanError(
-                f"no rule for {phrase.text!r} here: nothing was named before that it could mean."
-            )
-        return others
 
     # ── predicates ───────────────────────────────────────────────────────────────────────────────
     def predicate(self, said: Predicate, subjects: list[Thing]) -> None:
@@ -133,9 +119,11 @@ class Teller:
             path.heading = said.heading if said.heading < 0 else path.heading
             path.texts.append(said.text)
             self.measures(said, path)
-            if said.motion in ("roll", "move", "hit") and (
-                each_other
-                or (said.motion == "hit" and not objects and not any(t for _, t in tails))
+            reached = objects or any(t for _, t in tails)
+            if said.motion == "hit" and said.passive and not reached:
+                self._push(subject, path, objects, tails)
+            elif said.motion in ("roll", "move", "hit") and (
+                each_other or (said.motion == "hit" and not reached)
             ):
                 self.together(said, subject, subjects, path)
             else:
@@ -145,9 +133,6 @@ class Teller:
         """ "a tower is hit by a ball": the ball hits the tower."""
         phrases = next(p for name, p in said.tails if name == "by")
         agents = self.all(phrases, besides=subjects)
-        for agent_phrase in phrases:
-            for predicate in agent_phrase.predicates:
-                self.predicate(predicate, agents)
         for agent in agents:
             path = self.story.path(agent)
             path.texts.append(said.text)
@@ -260,6 +245,10 @@ class Teller:
 
     def _fall(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
         moving = path.kind in ("roll", "slide", "throw", "swing")
+        row = subject.noun.name == "domino" and subject.count > 1
+        if row and not tails and path.height is None:  # Where dominoes stand, falling is toppling.
+            self._topple(subject, path, objects, tails)
+            return
         for name, things in tails:
             for thing in things:
                 if name in ("off", "from") and not moving:
@@ -293,7 +282,7 @@ class Teller:
         subject.material = replace(subject.material, restitution=springy)
 
     def _throw(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
-        path.kind = "throw"
+        path.kind, path.blow = "throw", None
         path.upwards = any(name == "up" for name, _ in tails)
         for name, things in tails:
             for thing in things:
@@ -340,7 +329,7 @@ class Teller:
                 self.place("on" if name == "into" else name, subject, things)
 
     def _float(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
-        path.kind = "float"
+        path.kind = path.kind or "float"
         for name, things in tails:
             for thing in things:
                 path.meet("on" if name in ("above", "over") else "into", thing)

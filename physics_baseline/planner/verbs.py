@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from clay4d.physics_baseline.planner import wordings as w
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ MOTIONS: dict[str, Motion] = {
     "stop": Motion("comes to rest in the end; adds nothing", ("stop", "settle", "come to rest", "come to a stop", "come to a halt", "halt", "end up"), ("against", "on", "at", "beside")),
 }  # fmt: skip
 """What things do."""
+MOTIONS.update({k: replace(MOTIONS[k], verbs=(*MOTIONS[k].verbs, *(x for x in more if x not in MOTIONS[k].verbs))) for k, more in w.VERBS.items()})  # fmt: skip
 
 IRREGULAR: dict[str, tuple[str, ...]] = {
     "fall": ("fell", "fallen"), "throw": ("threw", "thrown"), "fly": ("flew", "flown"),
@@ -99,7 +102,7 @@ IRREGULAR: dict[str, tuple[str, ...]] = {
     "lie": ("lay", "lain"), "stand": ("stood",), "sit": ("sat",), "hit": ("hit",),
     "strike": ("struck",), "run": ("ran",), "meet": ("met",), "hold": ("held",),
     "slide": ("slid",), "let": ("let",), "come": ("came",), "fling": ("flung",), "go": ("went", "gone"), "sink": ("sank", "sunk"), "speed": ("sped",),
-    "blow": ("blew", "blown"),
+    "blow": ("blew", "blown"), **w.PAST,
 }  # fmt: skip
 
 PREPOSITIONS: dict[str, str] = {
@@ -117,6 +120,7 @@ PREPOSITIONS: dict[str, str] = {
     "on the top of": "top_of", "at the bottom of": "foot_of", "at the foot of": "foot_of",
     "at the end of": "foot_of", "off the edge of": "off", "through": "past",
     "down from": "off", "high above": "above", "right next to": "beside", "directly above": "above",
+    **w.PREPOSITIONS,
 }  # fmt: skip
 """Prepositions and the relation that each stands for."""
 
@@ -133,11 +137,13 @@ ADVERBS: dict[str, float] = {
     "down": 1.0, "over": 1.0, "away": 1.0, "again": 1.0, "back and forth": 1.0, "up": 1.0,
     "in place": 1.0, "around": 1.0, "side by side": 1.0, "at the same time": 1.0, "head-on": 1.0,
     "head on": 1.0, "one by one": 1.0, "still": 1.0, "apart": 1.0, "upright": 1.0, "through": 1.0,
-    "up and down": 1.0, "from a rope": 1.0, "by a rope": 1.0, "by a string": 1.0, "by a chain": 1.0, "on a thread": 1.0,
-    "by a thread": 1.0, "on a wire": 1.0, "by a wire": 1.0, "through the air": 1.0, "once": 1.0,
+    "up and down": 1.0, 
+    "through the air": 1.0, "once": 1.0,
     "twice": 1.0, "three times": 1.0, "several times": 1.0, "a few times": 1.0, 
-    "off the edge": 1.0, "over the edge": 1.0, "at once": 1.0, "sideways": 1.0, "on its side": 1.0, "on a rope": 1.0, "from a string": 1.0,
-    "on a string": 1.0, "from a chain": 1.0, "on a chain": 1.0, "from the ceiling": 1.0, "to a stop": 1.0, "to a halt": 1.0, "to rest": 1.0, "off": 1.0, "aside": 1.0, "forward": 1.0, "forwards": 1.0,
+    "off the edge": 1.0, "over the edge": 1.0, "at once": 1.0, "sideways": 1.0, "on its side": 1.0, 
+    "from the ceiling": 1.0, "to a stop": 1.0, "to a halt": 1.0, "to rest": 1.0, "off": 1.0, "aside": 1.0, "forward": 1.0, "forwards": 1.0,
+    **dict.fromkeys(w.PLAIN, 1.0), **dict.fromkeys(w.ROPES, 1.0), **dict.fromkeys(w.FASTER, 2.0),
+    **dict.fromkeys(w.SLOWER, 0.5),
 }  # fmt: skip
 """Words after a verb; the number multiplies its speed."""
 
@@ -161,7 +167,7 @@ VIEW_WORDS: dict[str, str] = {
     "from the left": "left", "from the left side": "left", "from the right": "right",
     "from the right side": "right", "from a low angle": "low angle", "low angle": "low angle",
     "from a high angle": "high angle", "high angle": "high angle", "from the corner": "corner",
-    "from an angle": "corner", "three-quarter view": "corner", "low-angle shot": "low angle",
+    "from an angle": "corner", "three-quarter view": "corner", "low-angle shot": "low angle", **w.VIEWS,
 }  # fmt: skip
 """Where the camera stands."""
 SHOTS: dict[str, float] = {
@@ -193,6 +199,7 @@ WORLDS: dict[str, tuple[str, float]] = {
     "with air drag": ("drag", 1.2), "in a vacuum": ("drag", 0.0), "without air": ("drag", 0.0),
     "without air resistance": ("drag", 0.0), "without friction": ("friction", 0.0),
     "without a floor": ("floor", 0.0), "without floor": ("floor", 0.0), "no floor": ("floor", 0.0),
+    **w.WORLDS,
 }  # fmt: skip
 """What holds everywhere."""
 
@@ -236,6 +243,6 @@ FILLERS = (
     "positioned", "located", "made", "colored", "coloured", "at the start", "first",
     "eventually", "where", "in which", "so that", "and so", "that is", "which is", "that are",
     "which are", "identical", "of them", "given", "under gravity", "in the end", "toy", "let", "smoothly", "steadily", "calmly", "right", "directly",
-    "immediately", "soon", "now", "each", "all", "simply", "all the way", "keeps", "keep", "starts to", "begins to", "is about to", "side of", "the side of", "in a row", "in a line",
+    "immediately", "soon", "now", "each", "all", "simply", "all the way", "keeps", "keep", "starts to", "begins to", "is about to", "side of", "the side of", "in a row", "in a line", *w.FILLERS,
 )  # fmt: skip
 """Words that change nothing; the explanation says which were passed over."""

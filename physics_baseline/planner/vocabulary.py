@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from clay4d.physics_baseline.planner import wordings
+
 Shape = Literal["sphere", "box", "cylinder", "capsule", "cone", "ramp", "cloth", "floor"]
 
 
@@ -56,12 +58,15 @@ def _noun(words: str, shape: Shape, *size: float, **more: object) -> Noun:
 
 
 NOUNS: tuple[Noun, ...] = (
-    _ball("ball/sphere/orb", 0.24),
+    _ball("ball/sphere/orb/globe", 0.24),
     _ball("marble", 0.06, material="glass"),
     _ball("basketball", 0.24, density=86, restitution=0.8, material="rubber", colour="orange"),
     _ball("football/soccer ball", 0.22, density=77, restitution=0.75, material="leather",
           colour="white", texture="dots"),
     _ball("tennis ball", 0.1, density=110, restitution=0.75, material="rubber", colour="lime"),
+    _ball("baseball/cricket ball", 0.1, density=700, restitution=0.5, material="leather", colour="white"),
+    _ball("volleyball", 0.22, density=50, restitution=0.75, material="leather", colour="white"),
+    _ball("snowball", 0.16, density=400, restitution=0.05, colour="white"),
     _ball("golf ball", 0.06, density=1130, restitution=0.8, colour="white"),
     _ball("ping-pong ball/table tennis ball", 0.06, density=80, restitution=0.85, colour="white"),
     _ball("billiard ball/pool ball/snooker ball", 0.1, density=1700, restitution=0.92, colour=None),
@@ -71,41 +76,41 @@ NOUNS: tuple[Noun, ...] = (
     _ball("balloon", 0.3, density=2.5, restitution=0.6, material="rubber", colour="red"),
     _ball("pendulum", 0.2, material="steel"),
     _ball("boulder/rock/stone", 0.4, material="stone"),
-    _ball("pebble", 0.08, material="stone"),
+    _ball("pebble/bead", 0.08, material="stone"),
     _ball("apple", 0.09, density=800, restitution=0.4, colour="red"),
     _ball("melon/watermelon", 0.26, density=950, restitution=0.3, colour="dark green"),
     _ball("weight/bob", 0.16, material="steel"),
     _noun("cube", "box", 0.22, 0.22, 0.22),
-    _noun("box/crate", "box", 0.3, 0.3, 0.3, material="wood"),
-    _noun("block", "box", 0.24, 0.24, 0.24, material="wood"),
+    _noun("box/crate/package/parcel/carton", "box", 0.3, 0.3, 0.3, material="wood"),
+    _noun("block/building block", "box", 0.24, 0.24, 0.24, material="wood"),
     _noun("brick", "box", 0.22, 0.11, 0.08, material="brick"),
     _noun("die", "box", 0.08, 0.08, 0.08, colour="white"),
     _noun("domino", "box", 0.04, 0.12, 0.24),
     _noun("book", "box", 0.2, 0.28, 0.05, material="paper", colour="brown"),
-    _noun("plank/board", "box", 1.0, 0.25, 0.04, material="wood"),
+    _noun("plank/board/beam", "box", 1.0, 0.25, 0.04, material="wood"),
     _noun("slab/tile", "box", 0.6, 0.6, 0.06, material="stone"),
-    _noun("table/desk", "box", 1.4, 0.8, 0.6, material="wood", fixed=True),
-    _noun("platform/pedestal/shelf/ledge", "box", 1.0, 0.8, 0.4, material="stone", fixed=True),
-    _noun("wall/barrier", "box", 0.2, 1.6, 0.9, material="brick", fixed=True),
+    _noun("table/desk/bench/counter/tabletop", "box", 1.4, 0.8, 0.6, material="wood", fixed=True),
+    _noun("platform/pedestal/shelf/ledge/plinth/podium", "box", 1.0, 0.8, 0.4, material="stone", fixed=True),
+    _noun("wall/barrier/obstacle", "box", 0.2, 1.6, 0.9, material="brick", fixed=True),
     _noun("cylinder/drum", "cylinder", 0.24, 0.24, 0.3),
-    _noun("barrel", "cylinder", 0.36, 0.36, 0.5, material="wood"),
-    _noun("can/tin", "cylinder", 0.14, 0.14, 0.22, material="aluminium", density=300),
-    _noun("bottle", "cylinder", 0.12, 0.12, 0.34, material="glass", density=800),
+    _noun("barrel/keg/cask", "cylinder", 0.36, 0.36, 0.5, material="wood"),
+    _noun("can/tin/tin can/soda can", "cylinder", 0.14, 0.14, 0.22, material="aluminium", density=300),
+    _noun("bottle/jar", "cylinder", 0.12, 0.12, 0.34, material="glass", density=800),
     _noun("pillar/column/post", "cylinder", 0.2, 0.2, 0.9, material="stone"),
     _noun("disc/disk/puck/hockey puck", "cylinder", 0.24, 0.24, 0.05),
     _noun("coin/penny", "cylinder", 0.12, 0.12, 0.012, material="copper"),
     _noun("plate", "cylinder", 0.6, 0.6, 0.04, material="steel"),
-    _noun("wheel", "cylinder", 0.4, 0.4, 0.1, material="rubber", colour="black"),
+    _noun("wheel/tyre/tire", "cylinder", 0.4, 0.4, 0.1, material="rubber", colour="black"),
     _noun("log", "cylinder", 0.24, 0.24, 0.8, material="wood"),
     _noun("capsule/pill", "capsule", 0.16, 0.16, 0.36),
     _noun("pin/bowling pin/skittle", "capsule", 0.12, 0.12, 0.38, colour="white", density=650),
     _noun("cone", "cone", 0.3, 0.3, 0.36),
-    _noun("ramp/slope/incline/inclined plane/hill/hillside", "ramp", 1.4, 0.7, 0.6, material="wood", fixed=True),
-    _noun("cloth/fabric/blanket/sheet/towel/tablecloth", "cloth", 1.0, 1.0, 0.002, material="cotton"),
+    _noun("ramp/slope/incline/inclined plane/hill/hillside/wedge", "ramp", 1.4, 0.7, 0.6, material="wood", fixed=True),
+    _noun("cloth/fabric/blanket/sheet/towel/tablecloth/bedsheet/scarf/handkerchief/napkin", "cloth", 1.0, 1.0, 0.002, material="cotton"),
     _noun("flag/curtain/banner", "cloth", 0.9, 0.6, 0.002, material="cotton", colour="red"),
     _noun("jelly", "box", 0.3, 0.3, 0.3, material="gelatine", soft=True),
-    _noun("cushion/pillow", "box", 0.5, 0.4, 0.2, material="foam", soft=True),
-    _noun("floor/ground", "floor", 0.0, 0.0, 0.0),
+    _noun("cushion/pillow/sponge", "box", 0.5, 0.4, 0.2, material="foam", soft=True),
+    _noun("floor/ground/surface", "floor", 0.0, 0.0, 0.0),
 )  # fmt: skip
 
 SUBSTANCES: dict[str, Substance] = {
@@ -153,7 +158,7 @@ SOUNDS: dict[str, tuple[str, ...]] = {
 
 SUBSTANCE_WORDS: dict[str, str] = {
     **{name: name for name in SUBSTANCES if name not in ("silver", "marble")},
-    "wooden": "wood", "metallic": "metal", "plastics": "plastic", "aluminum": "aluminium",
+    "wooden": "wood", "metallic": "metal", "plastics": "plastic", "bricks": "brick", "aluminum": "aluminium",
     "tin": "aluminium", "bronze": "copper", "concrete": "concrete", "clay": "clay",
     "stony": "stone", "granite": "stone", "tarmac": "concrete", "asphalt": "concrete",
     "cement": "concrete", "styrofoam": "foam", "polystyrene": "foam", "woollen": "cotton",
@@ -248,7 +253,7 @@ QUALITIES: dict[str, Quality] = {
     "soft": Quality("an elastic body (boxes and balls)", flag="soft"),
     "colourful": Quality("each its own colour", flag="colourful"),
     "fixed": Quality("never moves", flag="fixed"),
-    "upright": Quality("on its end"), "lying": Quality("on its side", flag="lying"),
+    "still": Quality("at rest at the start"), "upright": Quality("on its end"), "lying": Quality("on its side", flag="lying"),
 }  # fmt: skip
 QUALITY_WORDS: dict[str, str] = {
     **{name: name for name in QUALITIES},
@@ -266,7 +271,7 @@ QUALITY_WORDS: dict[str, str] = {
     "in different colours": "colourful", "in different colors": "colourful",
     "static": "fixed", "immovable": "fixed", "standing": "upright", "round": "medium",
     "ordinary": "medium", "normal": "medium", "regular": "medium", "average": "medium",
-    "horizontal": "lying", "vertical": "upright",
+    "horizontal": "lying", "vertical": "upright", **wordings.QUALITIES,
 }  # fmt: skip
 """Adjectives."""
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from clay4d.physics_baseline.planner import verbs as v
 from clay4d.physics_baseline.planner import vocabulary as n
+from clay4d.physics_baseline.planner import wordings as w
 
 
 class PlanError(ValueError):
@@ -127,7 +128,7 @@ def lexicon() -> dict[tuple[str, ...], dict[str, Any]]:
         add(word, "FILLER", word)
     closed = {
         "DET": "a an the another each every other its some this that these those",
-        "PRON": "it them they itself",
+        "PRON": "it them they itself", "HAVING": "having",
         "IS": "is are was were be being been gets get", "THAT": "that which who",
         "AND": "and & plus", "THEN": "then", "WHILE": "while as when before until till",
         "CAM": "camera cameras view views shot", "NO": "no",
@@ -138,7 +139,16 @@ def lexicon() -> dict[tuple[str, ...], dict[str, Any]]:
             add(word, kind, word)
     for phrase in ("each other", "one another"):
         add(phrase, "PRON", "each other")
-    for phrase in ("a height of", "the edge of", "edge of", "the height of", "a speed of"):
+    for word in ("one", "ones"):
+        add(word, "ONE", word == "ones")
+    for phrase in ("on top", "on top of it", "on top of them"):
+        add(phrase, "ONTOP", phrase)
+    for phrase in w.FIRST_OF:
+        add(phrase, "FIRST", phrase)
+    for phrase, dimension in w.DIMENSION_NOUNS.items():
+        for article in ("a ", "an ", "the ", ""):
+            add(f"{article}{phrase} of", "OF", dimension)
+    for phrase in ("the edge of", "edge of"):
         add(phrase, "FILLER", phrase)
     return table
 
@@ -156,7 +166,7 @@ def read_words(prompt: str) -> tuple[list[Word], list[str]]:
     >>> [w.text for w in words], passed
     (['two', 'red', 'balls'], ['please', 'show'])
     """
-    text = prompt.lower().replace("’", "'").replace("×", "x")
+    text = respell(prompt)
     parts = _TOKEN.findall(text)
     strange = re.sub(r"\s+", "", _TOKEN.sub("", text))
     if strange:
@@ -164,6 +174,7 @@ def read_words(prompt: str) -> tuple[list[Word], list[str]]:
             f"prompt got the characters {strange[:20]!r}; expected English words, numbers and ordinary punctuation."
         )
     table = lexicon()
+    parts = [p for part in parts for p in ([part] if _known(part) else part.split("-"))]
     longest = max(len(key) for key in table)
     words: list[Word] = []
     passed: list[str] = []
@@ -190,7 +201,50 @@ def read_words(prompt: str) -> tuple[list[Word], list[str]]:
     bad = [j for j, word in enumerate(words) if not word.readings]
     if bad:
         raise PlanError("\n".join(dict.fromkeys(_refusal(words, j) for j in bad)))
-    return words, passed
+    return _sized(words), passed
+
+
+def respell(prompt: str) -> str:
+    """The prompt in lower case, with other ways to say a few things put in plain words.
+
+    >>> respell("A 30-cm-wide cube whose colour is red rolls downhill")
+    'a 30 cm wide cube of red rolls down a hill'
+    """
+    text = prompt.lower().replace("’", "'").replace("×", "x")
+    text = re.sub(r"(\d)-(?=[a-z])", r"\1 ", text)
+    text = re.sub(r"(?<=\d)( [a-z]+)-(wide|tall|high|long|thick)\b", r"\1 \2", text)
+    for pattern, plain in w.RESPELLINGS:
+        text = re.sub(rf"\b{pattern}", plain, text)
+    return text
+
+
+@cache
+def _known(part: str) -> bool:
+    """Whether a word with a hyphen is one of the vocabulary's, and not two words."""
+    return "-" not in part or any(part in key for key in lexicon()) or part.split("-")[0] == ""
+
+
+def _sized(words: list[Word]) -> list[Word]:
+    """ "a width of" and the measure behind it as one word.
+
+    Raises:
+        PlanError: a measure of another kind, such as a width of 2 kg, or none.
+    """
+    made: list[Word] = []
+    for word in words:
+        before = made[-1] if made else None
+        if before is None or set(before.readings) != {"OF"}:
+            made.append(word)
+            continue
+        kind = {"mass": "mass", "speed": "speed"}.get(before["OF"], "length")
+        if "MEASURE" not in word or word["MEASURE"].kind != kind:
+            raise PlanError(
+                f"prompt got {word.text!r} after {before.text!r}; expected a {kind} such as "
+                f"{ {'mass': '2 kg', 'speed': '3 m/s'}.get(kind, '30 cm')!r}."
+            )
+        readings = {**word.readings, "OF": before["OF"]}
+        made[-1] = Word(f"{before.text} {word.text}", readings)
+    return made
 
 
 def _number(parts: list[str], k: int) -> tuple[Word | None, int]:
