@@ -1,8 +1,7 @@
 """A simulated scene as glTF: meshes on animated nodes, materials, cameras, KHR_lights_punctual.
 
 A cloth or soft body has one morph target a frame, whose weights go from one to the next, so that its
-vertices move in straight lines between frames. Surfaces have their material's first colour, without
-its pattern. A white surface that faces a light of intensity 1 is white, so intensities are times π
+vertices move in straight lines between frames. Patterns are textures of base colour (see `bake`). A white surface that faces a light of intensity 1 is white, so intensities are times π
 (Lambert). Ambient light, which glTF lacks, is in the scene's extras.
 """
 
@@ -71,6 +70,10 @@ def _add_thing(
             "metallicFactor": m.metallic, "roughnessFactor": m.roughness,
         },
     }  # fmt: skip
+    if thing.uvs is not None:
+        shown = look["pbrMetallicRoughness"]
+        shown["baseColorFactor"] = [1.0, 1.0, 1.0, m.opacity]
+        shown["baseColorTexture"] = {"index": _texture(file, thing)}
     look |= {"alphaMode": "BLEND"} if m.opacity < 1 else {}
     look |= {"doubleSided": True} if thing.thin else {}
     vertices, normals = thing.vertices.astype(np.float32), thing.normals.astype(np.float32)
@@ -83,6 +86,9 @@ def _add_thing(
         "indices": file.accessor(thing.faces.astype(kind).ravel(), target=INDICES),
         "material": file.add("materials", look),
     }
+    if thing.uvs is not None:
+        at = file.accessor(thing.uvs.astype(np.float32), target=VERTICES)
+        primitive["attributes"]["TEXCOORD_0"] = at
     mesh: dict[str, Any] = {"name": thing.name, "primitives": [primitive]}
     count = len(vertices) - 1
     if count:
@@ -98,6 +104,16 @@ def _add_thing(
     _pose(file, node, thing.positions, thing.quats, times, animation)
     if count:
         file.channel(animation, node, "weights", times, np.eye(count + 1)[:, 1:].ravel())
+
+
+def _texture(file: GltfFile, thing: Thing) -> int:
+    """A texture that repeats, smoothed between texels and levels."""
+    if "samplers" not in file.json:
+        wrap = {"wrapS": 10497, "wrapT": 10497}
+        file.add("samplers", {"magFilter": 9729, "minFilter": 9987, **wrap})
+    view = file.view(thing.png)
+    image = file.add("images", {"name": thing.name, "mimeType": "image/png", "bufferView": view})
+    return file.add("textures", {"name": thing.name, "sampler": 0, "source": image})
 
 
 def _add_cameras(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from clay4d.physics_baseline.engines.trajectory import Trajectory
+from clay4d.physics_baseline.exchange.bake import bake
+from clay4d.physics_baseline.renderers.world import make_world
 from clay4d.physics_baseline.surfaces import body_triangles, vertex_normals
 from clay4d.scenes.exchange.parts import thin
 
@@ -32,6 +34,10 @@ class Thing:
     quats: Float[np.ndarray, "T 4"]
     thin: bool = False
     """Seen from both sides."""
+    uvs: Float[np.ndarray, "V 2"] | None = None
+    """Where the vertices are in the texture, from its upper left corner; None: no pattern."""
+    png: bytes = b""
+    """The texture, which repeats beyond its edges."""
 
 
 def things(scene: Any, trajectory: Trajectory) -> list[Thing]:
@@ -43,7 +49,7 @@ def things(scene: Any, trajectory: Trajectory) -> list[Thing]:
     >>> [(t.name, t.vertices.shape[1]) for t in things(scene, simulate(scene))]
     [('a', 24), ('floor', 4)]
     """
-    out = []
+    out: list[Thing] = []
     for i, body in enumerate(scene.bodies):
         place, turn = thin(trajectory.positions[:, i], trajectory.quats[:, i])
         if body.kind in ("cloth", "soft"):
@@ -68,6 +74,30 @@ def things(scene: Any, trajectory: Trajectory) -> list[Thing]:
         taken = {t.name for t in out}
         name = "floor" if "floor" not in taken else "floor_"
         out.append(Thing(name, scene.floor.material, corners[None], up, np.array([[0, 1, 2], [0, 2, 3]]), np.zeros((1, 3)), np.array([[1.0, 0, 0, 0]])))  # fmt: skip
+    return _patterned(scene, trajectory, out)
+
+
+def _patterned(scene: Any, trajectory: Trajectory, found: list[Thing]) -> list[Thing]:
+    """The same things, those with a pattern with its texture; the floor, if there is one, is last."""
+    if all(t.material.texture == "plain" for t in found):
+        return found
+    world = make_world(scene, trajectory)
+    out = []
+    for i, thing in enumerate(found):
+        body = i < len(scene.bodies)
+        if thing.material.texture == "plain":
+            out.append(thing)
+            continue
+        skin = bake(
+            thing.vertices[0], thing.normals[0], thing.faces, world.looks[i],
+            kind=int(world.kinds[i]) if body else -1, size=world.sizes[i] if body else np.zeros(3),
+            flat=body and scene.bodies[i].kind == "mesh",
+        )  # fmt: skip
+        chosen = {
+            "vertices": thing.vertices[:, skin.order],
+            "normals": thing.normals[:, skin.order],
+        }
+        out.append(replace(thing, **chosen, faces=skin.faces, uvs=skin.uvs, png=skin.png))
     return out
 
 

@@ -1,4 +1,6 @@
-"""A simulated scene as USD: meshes with time samples, UsdPreviewSurface, cameras, lights.
+"""A simulated scene as USD: meshes with time samples, UsdPreviewSurface, textures, cameras, lights.
+
+Patterns are pictures: in NAME_textures beside NAME.usda and NAME.usdc, inside a .usdz.
 
 Lights follow UsdLux's definitions (`normalize` on), so that a white surface that faces a light of
 intensity 1 is white: a sun's is π, a lamp's 4π, the sky's 1.
@@ -29,22 +31,30 @@ def write_usd_scene(scene: SceneSpec, trajectory: Trajectory, path: str | Path) 
         ImportError: the extra `export` is missing.
     """
     codes = list(range(len(trajectory.times)))
+    path = Path(path)
+    folder = "textures" if path.suffix.lower() == ".usdz" else f"{path.stem}_textures"
+    pictures: dict[str, bytes] = {}
 
     def fill(stage: Any) -> None:
         p, taken = pxr(), set[str]()
         for group in ("bodies", "looks", "cameras", "lights"):
             p.UsdGeom.Scope.Define(stage, f"/World/{group}")
         for thing in things(scene, trajectory):
-            _add_thing(stage, thing, usd_name(thing.name, taken), codes)
+            name = usd_name(thing.name, taken)
+            picture = ""
+            if thing.uvs is not None:
+                picture = f"{folder}/{name}.png"
+                pictures[picture] = thing.png
+            _add_thing(stage, thing, name, codes, picture)
         for spec in scene.cameras:
             _add_camera(stage, scene, trajectory, spec, usd_name(spec.name, taken), codes)
         for k, light in enumerate(scene.lights):
             _add_light(stage, light, f"/World/lights/{light.kind}_{k}")
 
-    write_stage(path, scene.fps, len(codes), fill)
+    write_stage(path, scene.fps, len(codes), fill, pictures)
 
 
-def _add_thing(stage: Any, thing: Thing, name: str, codes: list[int]) -> None:
+def _add_thing(stage: Any, thing: Thing, name: str, codes: list[int], picture: str) -> None:
     p = pxr()
     form = p.UsdGeom.Xform.Define(stage, f"/World/bodies/{name}")
     set_pose(form.GetPrim(), thing.positions, thing.quats, codes)
@@ -61,17 +71,51 @@ def _add_thing(stage: Any, thing: Thing, name: str, codes: list[int]) -> None:
         mesh.CreateNormalsAttr().Set(p.Vt.Vec3fArray.FromNumpy(n.astype(np.float32)), at)
         box = np.stack([points.min(0), points.max(0)])
         mesh.CreateExtentAttr().Set(p.Vt.Vec3fArray.FromNumpy(box), at)
+    _add_look(stage, mesh, thing, name, picture)
+
+
+def _add_look(stage: Any, mesh: Any, thing: Thing, name: str, picture: str) -> None:
+    """The material of a mesh; its pattern is a texture beside the file, or in it if that is .usdz."""
+    p = pxr()
     m = thing.material
     material = p.UsdShade.Material.Define(stage, f"/World/looks/{name}")
     shader = p.UsdShade.Shader.Define(stage, f"/World/looks/{name}/surface")
     shader.CreateIdAttr("UsdPreviewSurface")
     colour = p.Gf.Vec3f(*linear(m.colour).tolist())
     types = p.Sdf.ValueTypeNames
-    shader.CreateInput("diffuseColor", types.Color3f).Set(colour)
+    diffuse = shader.CreateInput("diffuseColor", types.Color3f)
+    if thing.uvs is None:
+        diffuse.Set(colour)
+    else:
+        diffuse.ConnectToSource(
+            _texture(stage, mesh, thing, f"/World/looks/{name}", picture), "rgb"
+        )
     for key in ("metallic", "roughness", "opacity"):
         shader.CreateInput(key, types.Float).Set(float(getattr(m, key)))
     material.CreateSurfaceOutput().ConnectToSource(shader.ConnectableAPI(), "surface")
     p.UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim()).Bind(material)
+
+
+def _texture(stage: Any, mesh: Any, thing: Thing, path: str, picture: str) -> Any:
+    """A picture read by the mesh's coordinates; USD counts them from the lower left corner."""
+    p = pxr()
+    types, uvs = p.Sdf.ValueTypeNames, np.array(thing.uvs, np.float32)
+    uvs[:, 1] = 1 - uvs[:, 1]
+    st = p.UsdGeom.PrimvarsAPI(mesh).CreatePrimvar("st", types.TexCoord2fArray, "vertex")
+    st.Set(p.Vt.Vec2fArray.FromNumpy(uvs))
+    reader = p.UsdShade.Shader.Define(stage, f"{path}/place")
+    reader.CreateIdAttr("UsdPrimvarReader_float2")
+    reader.CreateInput("varname", types.String).Set("st")
+    reader.CreateOutput("result", types.Float2)
+    texture = p.UsdShade.Shader.Define(stage, f"{path}/pattern")
+    texture.CreateIdAttr("UsdUVTexture")
+    texture.CreateInput("file", types.Asset).Set(p.Sdf.AssetPath(f"./{picture}"))
+    texture.CreateInput("st", types.Float2).ConnectToSource(reader.ConnectableAPI(), "result")
+    for wrap in ("wrapS", "wrapT"):
+        texture.CreateInput(wrap, types.Token).Set("repeat")
+    texture.CreateInput("sourceColorSpace", types.Token).Set("sRGB")
+    texture.CreateOutput("rgb", types.Float3)
+    return texture.ConnectableAPI()
 
 
 def _add_camera(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from clay4d.jit import device, fused
 from clay4d.physics_baseline.renderers.world import CHECKER, DOTS, SPHERE, STRIPES
 
@@ -83,3 +85,14 @@ def pattern(texture, kind, cell, size, x, y, z, nx, ny, nz, width):  # type: ign
     n = 0.6 * value_noise(2 * x / cell, 2 * y / cell, 2 * z / cell)
     n += 0.4 * value_noise(5 * x / cell + 7, 5 * y / cell, 5 * z / cell)
     return min(1.0, max(0.0, 2 * n - 0.5))
+
+
+@device
+def shares(texture, kind, cell, size, points, normals, width):  # type: ignore[no-untyped-def]
+    """`pattern` at points [N, 3] with normals [N, 3]: shares [N]."""
+    found = np.zeros(len(points))
+    for i in range(len(points)):
+        x, y, z = points[i, 0], points[i, 1], points[i, 2]
+        nx, ny, nz = normals[i, 0], normals[i, 1], normals[i, 2]
+        found[i] = pattern(texture, kind, cell, size, x, y, z, nx, ny, nz, width)
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,14 @@ def pxr() -> Any:
     return found
 
 
-def write_stage(path: str | Path, rate: float, frames: int, fill: Callable[[Any], None]) -> None:
+def write_stage(
+    path: str | Path, rate: float, frames: int, fill: Callable[[Any], None],
+    pictures: Mapping[str, bytes] = {},
+) -> None:  # fmt: skip
     """Make a stage of metres with z up, let `fill` put things below /World, and write it whole.
 
-    Time codes are frames from 0, `rate` of them a second.
+    Time codes are frames from 0, `rate` of them a second. `pictures` are files that the stage names, by
+    their place from its own; `fill` may add to them.
 
     Raises:
         ValueError: a suffix that is none of .usda, .usdc, .usdz.
@@ -60,6 +64,11 @@ def write_stage(path: str | Path, rate: float, frames: int, fill: Callable[[Any]
     fill(stage)
     with tempfile.TemporaryDirectory() as folder:
         layer = Path(folder) / ("scene.usda" if suffix == ".usda" else "scene.usdc")
+        for name, data in pictures.items():
+            place = (Path(folder) if suffix == ".usdz" else path.parent) / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with written_whole(place) as unfinished:
+                unfinished.write_bytes(data)
         stage.GetRootLayer().Export(str(layer))
         made = layer
         if suffix == ".usdz":

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
@@ -21,6 +22,8 @@ from clay4d.physics_baseline.engines.trajectory import Trajectory
 from clay4d.physics_baseline.exchange import write_gltf_scene, write_usd_scene
 from clay4d.physics_baseline.gaussians import gaussian_scene
 from clay4d.physics_baseline.renderers import scene_cameras
+from clay4d.physics_baseline.renderers.texture import shares
+from clay4d.physics_baseline.renderers.world import make_world
 from clay4d.physics_baseline.spec import (
     AmbientLight,
     Box,
@@ -28,6 +31,7 @@ from clay4d.physics_baseline.spec import (
     Cloth,
     Cylinder,
     FixedCamera,
+    Material,
     Mesh,
     OrbitCamera,
     PointLight,
@@ -38,6 +42,7 @@ from clay4d.physics_baseline.spec import (
 )
 from clay4d.physics_baseline.tools import Session
 from clay4d.scenes import Gaussians
+from clay4d.scenes.colours import linear
 from clay4d.scenes.exchange import WRITERS, write_gltf_splats, write_usd_splats
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -317,3 +322,105 @@ def test_the_tool_writes_both(tmp_path: Path) -> None:
         session.call("export", what="gltf", name="scene.obj")
     pytest.importorskip("pxr", reason="usd-core (the extra export) is not installed")
     assert session.call("export", what="usd")["bytes"] > 1000
+
+
+# ── patterns ────────────────────────────────────────────────────────────────────────────────────────
+PATTERNED = {
+    "ball": (Sphere(name="ball", radius=0.4, position=(-1.5, 0, 0.6)), "checker"),
+    "crate": (Box(name="crate", size=(0.6, 0.5, 0.7), position=(-0.4, 0, 0.5)), "dots"),
+    "can": (Cylinder(name="can", radius=0.3, height=0.7, position=(0.6, 0, 0.5)), "stripes"),
+    "pill": (Capsule(name="pill", radius=0.2, height=0.4, position=(1.6, 0, 0.6)), "noise"),
+    "wedge": (Mesh(name="wedge", vertices=CORNERS, faces=FACES, position=(0, 1.2, 0.2)), "checker"),
+    "sheet": (Cloth(name="sheet", size=(0.8, 0.8), cells=(6, 6), position=(0, -2, 1)), "checker"),
+}
+
+
+@pytest.fixture(scope="module")
+def patterned() -> tuple[SceneSpec, Trajectory]:
+    bodies = [
+        dataclasses.replace(b, material=Material(colour=(0.9, 0.1, 0.1), texture=t, opacity=0.9))
+        for b, t in PATTERNED.values()
+    ]
+    scene = SceneSpec(bodies=tuple(bodies), duration=0.1, fps=20)
+    return scene, simulate(scene)
+
+
+def picked(picture: np.ndarray, uvs: np.ndarray) -> np.ndarray:
+    """Texels [N, 3] at coordinates from the upper left, the texture repeated; linear light."""
+    h, w = picture.shape[:2]
+    at = np.floor(uvs % 1.0 * [w, h]).astype(int)
+    return np.asarray(linear(picture[at[:, 1], at[:, 0]] / 255.0))
+
+
+def surface_points(vertices: Any, normals: Any, uvs: Any, faces: Any) -> tuple[Any, Any, Any]:
+    """Points at random on the triangles, by area, with their normals and coordinates."""
+    rng = np.random.default_rng(0)
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    face = faces[rng.choice(len(faces), 2000, p=area / area.sum())]
+    weights = rng.dirichlet((1, 1, 1), 2000)[:, :, None]
+    return tuple((weights * x[face]).sum(1) for x in (vertices, normals, uvs))  # type: ignore[return-value]
+
+
+def expected_colours(scene: SceneSpec, t: Trajectory, i: int, points: Any, normals: Any) -> Any:
+    """What the ray caster's pattern has there, linear; its kernels are the reference."""
+    world = make_world(scene, t)
+    kind = world.kinds[i] if i < len(scene.bodies) else -1
+    size = world.sizes[i] if i < len(scene.bodies) else np.zeros(3)
+    look = world.looks[i]
+    share = shares(look[6], kind, look[7], size, points, normals, 1e-4)[:, None]
+    return share * look[:3] + (1 - share) * look[3:6]
+
+
+@pytest.mark.parametrize("name", [*PATTERNED, "floor"])
+def test_gltf_textures_are_the_renderers_patterns(patterned: Any, tmp_path: Path, name: str) -> None:  # fmt: skip
+    scene, t = patterned
+    write_gltf_scene(scene, t, tmp_path / "s.glb")
+    tree, arrays = read_glb(tmp_path / "s.glb")
+    raw = (tmp_path / "s.glb").read_bytes()
+    body = raw[28 + struct.unpack_from("<I", raw, 12)[0] :]
+    part = next(m for m in tree["meshes"] if m["name"] == name)["primitives"][0]
+    shown = tree["materials"][part["material"]]["pbrMetallicRoughness"]
+    assert shown["baseColorFactor"][:3] == [1, 1, 1]
+    source = tree["textures"][shown["baseColorTexture"]["index"]]["source"]
+    view = tree["bufferViews"][tree["images"][source]["bufferView"]]
+    png = body[view["byteOffset"] : view["byteOffset"] + view["byteLength"]]
+    picture = iio.imread(png, extension=".png")
+    at = part["attributes"]
+    mesh = [arrays[at[k]].astype(float) for k in ("POSITION", "NORMAL", "TEXCOORD_0")]
+    points, normals, uvs = surface_points(*mesh, arrays[part["indices"]].reshape(-1, 3).astype(int))
+    i = [*PATTERNED, "floor"].index(name)
+    expected = expected_colours(scene, t, i, points, normals)
+    away = np.abs(picked(picture, uvs) - expected).max(1)
+    assert (away > 0.1).mean() < 0.06  # Texels on borders of colours hold a mixture.
+    assert np.ptp(expected, axis=0).max() > (0.3 if name != "floor" else 0.01)
+
+
+def test_khronos_validator_on_textures(patterned: Any, tmp_path: Path) -> None:
+    for suffix in (".glb", ".gltf"):
+        write_gltf_scene(*patterned, tmp_path / f"s{suffix}")
+        assert validate(tmp_path / f"s{suffix}") == []
+
+
+@pytest.mark.parametrize("suffix", [".usda", ".usdc", ".usdz"])
+def test_usd_textures(patterned: Any, tmp_path: Path, suffix: str) -> None:
+    """They resolve, hold the same patterns (v upwards), and USD's validators find no error."""
+    pytest.importorskip("pxr", reason="usd-core (the extra export) is not installed")
+    from pxr import Ar, Usd, UsdGeom, UsdShade
+
+    scene, t = patterned
+    write_usd_scene(scene, t, tmp_path / f"s{suffix}")
+    stage = Usd.Stage.Open(str(tmp_path / f"s{suffix}"))
+    assert usd_errors(stage) == []
+    shader = UsdShade.Shader(stage.GetPrimAtPath("/World/looks/crate/pattern"))
+    asset = shader.GetInput("file").Get()
+    png = Ar.GetResolver().OpenAsset(Ar.ResolvedPath(asset.resolvedPath)).GetBuffer()
+    picture = iio.imread(bytes(png), extension=".png")
+    mesh = UsdGeom.Mesh(stage.GetPrimAtPath("/World/bodies/crate/mesh"))
+    st = np.array(UsdGeom.PrimvarsAPI(mesh).GetPrimvar("st").Get(), float)
+    faces = np.array(mesh.GetFaceVertexIndicesAttr().Get()).reshape(-1, 3)
+    vertices, normals = np.array(mesh.GetPointsAttr().Get()), np.array(mesh.GetNormalsAttr().Get())
+    points, normals, uvs = surface_points(vertices.astype(float), normals, st, faces)
+    expected = expected_colours(scene, t, 1, points, normals)
+    uvs[:, 1] = 1 - uvs[:, 1]
+    assert (np.abs(picked(picture, uvs) - expected).max(1) > 0.1).mean() < 0.06
