@@ -19,7 +19,7 @@ def simulate(
     out: str | Path,
     *,
     engine: Literal["mujoco", "bullet"] = "mujoco",
-    renderer: Literal["auto", "raycast", "mujoco-gl", "blender"] = "auto",
+    renderer: Literal["auto", "raycast", "mujoco-gl", "blender", "mitsuba"] = "auto",
     rig: int = 6,
     every: int = 2,
     seed: int = 0,
@@ -38,7 +38,7 @@ def simulate(
         what: a prompt, the path of a scene's JSON file, or a scene.
         out: a new folder.
         engine: mujoco or bullet.
-        renderer: raycast, mujoco-gl, blender (after `make blender`), or auto, which is raycast.
+        renderer: raycast, mujoco-gl, blender (after `make blender`), mitsuba (its extra), or auto, which is raycast.
         rig: fixed cameras around the scene whose pictures are for training too; with 0 there is no
             test camera either.
         every: frames between two of a rig camera's pictures.

@@ -25,7 +25,15 @@ def _blender(scene: SceneSpec, trajectory: Trajectory) -> Any:
     return Blender(scene, trajectory)
 
 
-RENDERERS: dict[str, Any] = {"raycast": Raycaster, "mujoco-gl": _gl, "blender": _blender}
+def _mitsuba(scene: SceneSpec, trajectory: Trajectory) -> Any:
+    from clay4d.physics_baseline.renderers.mitsuba_renderer import Mitsuba
+
+    return Mitsuba(scene, trajectory)
+
+
+RENDERERS: dict[str, Any] = {
+    "raycast": Raycaster, "mujoco-gl": _gl, "blender": _blender, "mitsuba": _mitsuba,
+}  # fmt: skip
 
 
 def make_renderer(name: str, scene: SceneSpec, trajectory: Trajectory) -> Any:

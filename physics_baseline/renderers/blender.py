@@ -24,7 +24,6 @@ from clay4d.physics_baseline.engines.trajectory import Trajectory
 from clay4d.physics_baseline.engines.tree import SOFT_KINDS
 from clay4d.physics_baseline.renderers.pictures import Pictures
 from clay4d.physics_baseline.renderers.raycast import Raycaster
-from clay4d.physics_baseline.renderers.world import make_world
 from clay4d.physics_baseline.spec import Material, SceneSpec
 from clay4d.physics_baseline.surfaces import body_triangles
 from clay4d.scenes.colours import linear
@@ -80,8 +79,8 @@ class Blender:
             stderr=self._log, text=True,
         )  # fmt: skip
         job, arrays = scene_job(
-            scene, trajectory, samples=samples, threads=threads or os.cpu_count() or 1
-        )
+            scene, trajectory, self.rays.world.looks, samples=samples, threads=threads or os.cpu_count() or 1
+        )  # fmt: skip
         self._tell(job | {"arrays": self._saved("scene", arrays)})
 
     def draw(self, camera: str, frames: Sequence[int]) -> Pictures:
@@ -164,13 +163,17 @@ class Blender:
 
 
 def scene_job(
-    scene: SceneSpec, trajectory: Trajectory, *, samples: int, threads: int
+    scene: SceneSpec,
+    trajectory: Trajectory,
+    looks: Float[np.ndarray, "N L"],
+    *,
+    samples: int,
+    threads: int,
 ) -> tuple[dict[str, Any], dict[str, Float[np.ndarray, "N 3"]]]:
     """A scene as the worker reads it: JSON values, and the bodies' vertices and faces as arrays.
 
-    Colours are linear. The floor is one more body, a square about the origin.
+    `looks` are the `World`'s. Colours are linear. The floor is one more body, a square about the origin.
     """
-    looks = make_world(scene, trajectory).looks
     arrays: dict[str, Any] = {}
     bodies = []
     for i, body in enumerate(scene.bodies):

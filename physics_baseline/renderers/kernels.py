@@ -68,6 +68,21 @@ def _colour(world, frame, tile, count, ox, oy, oz, dx, dy, dz, spread, chosen, e
 
 
 @fused
+def _first(world, frame, tile, count, ox, oy, oz, dx, dy, dz):  # type: ignore[no-untyped-def]
+    """What `_colour` calls the first hit, without its light: the first that is not nearly invisible."""
+    low = EPS_RAY
+    hit = nearest(world, frame, tile, count, ox, oy, oz, dx, dy, dz, low)
+    for _ in range(LAYERS - 1):
+        thing = hit[1]
+        opacity = world.looks[thing, 10] if thing >= 0 else 1.0
+        if thing == NOTHING or opacity >= 0.5:
+            break
+        low = hit[0] + 1e-4
+        hit = nearest(world, frame, tile, count, ox, oy, oz, dx, dy, dz, low)
+    return hit
+
+
+@fused
 def _choose(world, frame, K, pose, ox, oy, oz, x0, y0, x1, y1, chosen):  # type: ignore[no-untyped-def]
     """Objects whose bounding sphere a rectangle of the picture can see."""
     dx, dy, dz, _ = _ray(K, pose, 0.5 * (x0 + x1), 0.5 * (y0 + y1))
@@ -117,8 +132,8 @@ def _flow(world, frame, after, thing, px, py, pz, triangle, u, v, K, pose):  # t
 
 
 @kernel
-def cast(world, frames, Ks, poses, next_poses, colours, depths, things, normals, flows):  # type: ignore[no-untyped-def]
-    """One ray a pixel: linear colours, depth along the axis, things + 2, normals, flow in pixels.
+def cast(world, frames, Ks, poses, next_poses, lit, colours, depths, things, normals, flows):  # type: ignore[no-untyped-def]
+    """One ray a pixel: linear colours if `lit`, depth along the axis, things + 2, normals, flow in pixels.
 
     `frames` [P] says which moment each of the P pictures is of; poses are world to camera.
     """
@@ -137,10 +152,13 @@ def cast(world, frames, Ks, poses, next_poses, colours, depths, things, normals,
         for i in range(top, bottom):
             for j in range(left, right):
                 dx, dy, dz, axis = _ray(K, pose, j + 0.5, i + 0.5)
-                r, g, b, hit = _colour(
-                    world, frame, tile, count, ox, oy, oz, dx, dy, dz, axis / K[0, 0], chosen, every
-                )
-                colours[p, i, j, 0], colours[p, i, j, 1], colours[p, i, j, 2] = r, g, b
+                if lit:
+                    r, g, b, hit = _colour(
+                        world, frame, tile, count, ox, oy, oz, dx, dy, dz, axis / K[0, 0], chosen, every
+                    )  # fmt: skip
+                    colours[p, i, j, 0], colours[p, i, j, 1], colours[p, i, j, 2] = r, g, b
+                else:
+                    hit = _first(world, frame, tile, count, ox, oy, oz, dx, dy, dz)
                 t, thing, nx, ny, nz, triangle, u, v = hit
                 things[p, i, j] = thing + 2
                 if thing == NOTHING:

@@ -70,7 +70,7 @@ class Raycaster:
         depths, things = np.zeros(shape, np.float32), np.zeros(shape, np.uint16)
         normals, flows = np.zeros((*shape, 3), np.float32), np.zeros((*shape, 2), np.float32)
         arrays: tuple[Any, ...] = (colours, depths, things, normals, flows)
-        cast(self.world, chosen, Ks[chosen], poses[chosen], poses[after], *arrays)
+        cast(self.world, chosen, Ks[chosen], poses[chosen], poses[after], smooth, *arrays)
         images = np.zeros((*shape, 3), np.uint8)
         if smooth:
             smooth_edges(self.world, chosen, Ks[chosen], poses[chosen], colours, things, images)

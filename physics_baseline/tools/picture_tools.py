@@ -51,7 +51,7 @@ def add_rig(
 
 def render(
     session: Session, camera: str | None = None, every: int = 1,
-    renderer: Literal["auto", "raycast", "mujoco-gl", "blender"] = "auto",
+    renderer: Literal["auto", "raycast", "mujoco-gl", "blender", "mitsuba"] = "auto",
 ) -> Json:  # fmt: skip
     """Draw a camera's frames: colour, depth, segmentation, normals, flow, in Kubric's shape.
 

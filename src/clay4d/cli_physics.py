@@ -13,7 +13,7 @@ def simulate(
     *,
     out: Path,
     engine: Literal["mujoco", "bullet"] = "mujoco",
-    renderer: Literal["auto", "raycast", "mujoco-gl", "blender"] = "auto",
+    renderer: Literal["auto", "raycast", "mujoco-gl", "blender", "mitsuba"] = "auto",
     rig: int = 6,
     every: int = 2,
     seed: int = 0,

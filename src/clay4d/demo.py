@@ -21,7 +21,7 @@ from torch import Tensor
 from clay4d.config import preset_folder, presets
 from clay4d.demo_page import write_page
 from clay4d.demo_scene import FPS as SIMULATED_FPS
-from clay4d.demo_scene import Simulated
+from clay4d.demo_scene import LENGTH, Simulated
 from clay4d.files import check_new_folder
 from clay4d.renderers import render
 from clay4d.renderers.paths import look_at, orbit
@@ -46,8 +46,6 @@ CAMERAS, TIMES, EVERY = 20, 47, 2
 """Places, moments, and how many of the moments lie between two pictures from one place."""
 PICTURES = CAMERAS * TIMES // EVERY
 FRAMES, FPS = 93, 24
-LENGTH = 2.0
-"""Seconds from the first frame of the simulation to the last."""
 TEST_CAMERAS, TEST_SHIFT = 23, 0.58
 """Keeps every test camera at least 0.4 m from every training camera."""
 BOUNDS = torch.tensor([[-1.5, -1.5, -0.2], [1.5, 1.5, 1.4]])

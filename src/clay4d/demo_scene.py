@@ -30,7 +30,9 @@ Depth = Float32[np.ndarray, "H W"]
 
 AT_ONCE = 8
 FPS = 46
-DURATION = 93 / FPS
+LENGTH = 2.0
+"""Seconds from the first frame to the last."""
+DURATION = (LENGTH * FPS + 1) / FPS
 TABLE = 1.3
 """Radius, metres."""
 WOOD = Material(

@@ -16,7 +16,7 @@ import av
 import pytest
 import torch
 
-from clay4d import demo
+from clay4d import demo, demo_scene
 from clay4d.config import preset_folder, presets
 from clay4d.demo_page import write_page
 from clay4d.demo_scene import Simulated
@@ -110,7 +110,7 @@ def test_a_page_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
 def test_the_simulated_toys_move_hit_and_stay_on_the_table() -> None:
     truth = Simulated()
     path = truth.trajectory
-    assert truth.frames == 93 and path.times[-1] == pytest.approx(demo.LENGTH)
+    assert truth.frames == 93 and path.times[-1] == pytest.approx(demo_scene.LENGTH)
     moved = (path.positions[-1] - path.positions[0])[2:]
     assert (moved**2).sum(1).min() > 0.01**2 and (moved**2).sum(1).max() > 0.3**2
     assert {("red-ball", "blue-cube"), ("table", "green-ball")} <= {c.bodies for c in path.contacts}

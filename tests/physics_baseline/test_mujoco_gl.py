@@ -45,14 +45,18 @@ def test_it_agrees_with_the_rays() -> None:
     trajectory = simulate(spec)
     gl = make_renderer("mujoco-gl", spec, trajectory).draw("c", [0, 3])
     rays = make_renderer("raycast", spec, trajectory).draw("c", [0, 3])
-    assert (gl.segmentations != rays.segmentations).mean() < 0.01
-    both = (gl.segmentations == rays.segmentations) & (rays.depths > 0) & (rays.depths < 20)
-    assert np.abs(gl.depths / np.maximum(rays.depths, 1e-9) - 1)[both].max() < 0.01
     for k in range(5):  # the same colours, nearly
-        mine = both & (gl.segmentations == k)
+        mine = rays.segmentations == k
         apart = gl.images[mine].mean(0) - rays.images[mine].mean(0)
         assert np.abs(apart).max() < 45, k
-    assert np.array_equal(gl.flows, rays.flows)
+    # The same geometry: the pictures fit as they lie, and worse a pixel to any side.
+    fits = {
+        (y, x): np.abs(np.roll(gl.images, (y, x), (1, 2)).astype(float) - rays.images).mean()
+        for y in (-1, 0, 1) for x in (-1, 0, 1)
+    }  # fmt: skip
+    assert min(fits, key=lambda shift: fits[shift]) == (0, 0)
+    for key in ("depths", "segmentations", "normals", "flows"):
+        assert np.isclose(getattr(gl, key), getattr(rays, key), atol=1e-3).mean() > 0.999
 
 
 def test_what_it_cannot_do_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
