@@ -93,11 +93,9 @@ def _patterned(scene: Any, trajectory: Trajectory, found: list[Thing]) -> list[T
             kind=int(world.kinds[i]) if body else -1, size=world.sizes[i] if body else np.zeros(3),
             flat=body and scene.bodies[i].kind == "mesh",
         )  # fmt: skip
-        chosen = {
-            "vertices": thing.vertices[:, skin.order],
-            "normals": thing.normals[:, skin.order],
-        }
-        out.append(replace(thing, **chosen, faces=skin.faces, uvs=skin.uvs, png=skin.png))
+        vertices, normals = thing.vertices[:, skin.order], thing.normals[:, skin.order]
+        cut = replace(thing, vertices=vertices, normals=normals, faces=skin.faces)
+        out.append(replace(cut, uvs=skin.uvs, png=skin.png))
     return out
 
 

@@ -91,7 +91,8 @@ class Mitsuba:
         made = self.mi.load_dict(world)
         seen = np.array(self.mi.render(made, spp=self.samples, seed=frame), np.float64)
         behind = (1 - seen[..., 3:4]) * linear(self.scene.background)
-        return np.rint(255 * srgb(seen[..., :3] + behind)).astype(np.uint8)
+        shown: UInt8[np.ndarray, "H W 3"] = np.rint(255 * srgb(seen[..., :3] + behind)).astype(np.uint8)  # fmt: skip
+        return shown
 
     def _sensor(self, camera: str, frame: int) -> dict[str, Any]:
         """Mitsuba's cameras look along +z with x to the left and y up."""
