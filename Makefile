@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := $(filter-out tests benchmarks build,$(patsubst %/__init__.py,%,$(wildcard */__init__.py)))
 
-.PHONY: demo test lint types links blender nerfstudio report bench format docs fuzz kills distributed
+.PHONY: demo test lint types links blender genesis nerfstudio report bench format docs fuzz kills distributed
 
 # A small scene: simulated, trained on and shown in about three minutes; nothing is downloaded.
 demo: runs/demo/index.html
@@ -42,6 +42,13 @@ docs: .venv/ready links
 	done
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
 	@echo "See build/docs/index.html"
+
+# Genesis for clay4d simulate --engine genesis, in an environment of its own, since its packages pin others. 3.1 GB.
+genesis: .venv/genesis/ready
+.venv/genesis/ready: | .venv/ready
+	$(PYTHON) -m venv .venv/genesis
+	.venv/genesis/bin/pip install -q torch genesis-world==1.4.5
+	touch $@
 
 # Blender's Cycles for clay4d simulate --renderer blender, in an environment of its own: it pins another NumPy. 0.9 GB.
 blender: .venv/blender/ready

@@ -18,7 +18,7 @@ def simulate(
     what: str | Path | SceneSpec,
     out: str | Path,
     *,
-    engine: Literal["mujoco", "bullet"] = "mujoco",
+    engine: Literal["mujoco", "bullet", "genesis"] = "mujoco",
     renderer: Literal["auto", "raycast", "mujoco-gl", "blender", "mitsuba"] = "auto",
     rig: int = 6,
     every: int = 2,
@@ -37,7 +37,7 @@ def simulate(
     Args:
         what: a prompt, the path of a scene's JSON file, or a scene.
         out: a new folder.
-        engine: mujoco or bullet.
+        engine: mujoco, bullet or genesis.
         renderer: raycast, mujoco-gl, blender (after `make blender`), mitsuba (its extra), or auto, which is raycast.
         rig: fixed cameras around the scene whose pictures are for training too; with 0 there is no
             test camera either.

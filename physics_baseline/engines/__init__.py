@@ -49,7 +49,15 @@ def _bullet(step: float | None) -> Any:
     return BulletEngine(step=step)
 
 
-ENGINES: dict[str, Callable[[float | None], Any]] = {"mujoco": _mujoco, "bullet": _bullet}
+def _genesis(step: float | None) -> Any:
+    from clay4d.physics_baseline.engines.genesis_engine import GenesisEngine
+
+    return GenesisEngine(step=step)
+
+
+ENGINES: dict[str, Callable[[float | None], Any]] = {
+    "mujoco": _mujoco, "bullet": _bullet, "genesis": _genesis,
+}  # fmt: skip
 
 
 def make_engine(name: str = "mujoco", *, step: float | None = None) -> Engine:

@@ -17,7 +17,9 @@ Quantity = Literal[
 
 
 def simulate(
-    session: Session, engine: Literal["mujoco", "bullet"] = "mujoco", step: float | None = None
+    session: Session,
+    engine: Literal["mujoco", "bullet", "genesis"] = "mujoco",
+    step: float | None = None,
 ) -> Json:
     """Simulate the scene; every frame's poses, contacts, energies and momenta are kept.
 

@@ -12,7 +12,7 @@ def simulate(
     what: tyro.conf.Positional[str],
     *,
     out: Path,
-    engine: Literal["mujoco", "bullet"] = "mujoco",
+    engine: Literal["mujoco", "bullet", "genesis"] = "mujoco",
     renderer: Literal["auto", "raycast", "mujoco-gl", "blender", "mitsuba"] = "auto",
     rig: int = 6,
     every: int = 2,
@@ -24,7 +24,7 @@ def simulate(
     Args:
         what: a prompt, such as "a red ball rolls down a ramp and hits two blue cubes", or SPEC.json.
         out: a new folder.
-        engine: what simulates; bullet needs the extra bullet.
+        engine: what simulates; bullet needs the extra bullet, genesis `make genesis`.
         renderer: what draws; auto is raycast, which needs no OpenGL.
         rig: fixed cameras around the scene, for training; 0 for none.
         every: frames between two pictures of a rig camera.
