@@ -3,7 +3,8 @@
 Its packages pin others than ours and its kernels take minutes to compile the first time, so it lives in a virtual
 environment of its own and answers one scene with a file of arrays. Contacts are Genesis' constraint solver's, close
 to MuJoCo's: friction of a pair is the larger number, and nothing bounces (there is no restitution). Gravity is its
-only field; joints, events, cloth and soft bodies are not passed on.
+only field; joints, events, cloth and elastic bodies are not passed on. Liquids (`Soft.liquid`) are particles of its
+material point method; in the trajectory each is a small eight-sided bead, so that everything draws them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from clay4d.physics_baseline.engines.checks import check_state, choose_step, fastest
 from clay4d.physics_baseline.engines.forces import gravity_of
@@ -31,6 +33,8 @@ from clay4d.physics_baseline.surfaces import body_triangles
 WORKER = Path(__file__).with_name("genesis_worker.py")
 STEP = 2e-3
 """Seconds, at most, where nobody says."""
+CELLS, SPLASH = 8, 0.6
+"""Cells of the grid across the thinnest liquid, and metres of room about it."""
 
 
 def genesis_python() -> Path:
@@ -84,11 +88,17 @@ class GenesisEngine:
 
 def refuse(scene: SceneSpec) -> None:
     """Raise `SimulationError` for what is not passed on to Genesis."""
-    for body in scene.bodies:
-        if body.kind in ("cloth", "soft") or body.motion == "held":
+    bodies: tuple[Any, ...] = scene.bodies
+    for body in bodies:
+        liquid = getattr(body, "liquid", False)
+        if liquid and (any(body.velocity) or body.motion != "free"):
+            raise SimulationError(f"{body.name} got a speed or a hold; expected a liquid at rest.")
+        if liquid and body.shape == "ellipsoid" and len(set(body.size)) > 1:
+            raise SimulationError(f"{body.name} got size {body.size}; expected a box or a ball.")
+        if body.kind == "cloth" or (body.kind == "soft" and not liquid) or body.motion == "held":
             what = body.kind if body.kind in ("cloth", "soft") else "a body that is held"
             raise SimulationError(
-                f"{body.name} got {what}; expected rigid bodies, free or fixed, in genesis. Use mujoco."
+                f"{body.name} got {what}; expected rigid bodies, free or fixed, and liquids in genesis. Use mujoco."
             )
     fields = [f.kind for f in scene.fields if f.kind != "gravity"]
     if scene.joints or scene.events or fields:
@@ -101,7 +111,8 @@ def scene_job(scene: SceneSpec, step: float | None, folder: Path) -> dict[str, A
     frame = 1 / scene.fps
     substeps = max(choose_step(scene, step or STEP)[1], math.ceil(frame / (step or STEP) - 1e-9))
     bodies = []
-    for k, body in enumerate(scene.bodies):
+    known: tuple[Any, ...] = scene.bodies
+    for k, body in enumerate(known):
         size, file = _size(body), ""
         if body.kind in ("mesh", "capsule"):
             file = str(folder / f"{k}.obj")
@@ -111,18 +122,49 @@ def scene_job(scene: SceneSpec, step: float | None, folder: Path) -> dict[str, A
                 "kind": body.kind, "size": size, "file": file, "fixed": body.motion == "fixed",
                 "position": list(body.position), "quat": list(unit(body.quat)),
                 "velocity": list(body.velocity),
-                "spin": _own_axes(body),
+                "spin": [] if body.kind == "soft" else _own_axes(body),
                 "density": body_mass(body) / body.volume, "friction": body.material.friction,
             }
         )  # fmt: skip
     floor = scene.floor
     return {
         "step": frame / substeps, "substeps": substeps, "frames": scene.frames, "bodies": bodies,
-        "gravity": gravity_of(scene).tolist(), "out": str(folder / "frames.npz"),
+        "water": _water(scene, frame / substeps), "gravity": gravity_of(scene).tolist(), "out": str(folder / "frames.npz"),
         "floor": None if floor is None else {
             "height": floor.height, "friction": floor.material.friction, "density": 1000.0,
         },
     }  # fmt: skip
+
+
+def _water(scene: SceneSpec, step: float) -> dict[str, Any] | None:
+    """Bounds, cells per metre and substeps of the grid on which liquids flow; None without any."""
+    liquids: list[Any] = [b for b in scene.bodies if b.kind == "soft"]
+    if not liquids:
+        return None
+    thin = min(min(b.size) for b in liquids)
+    density = float(min(max(CELLS / thin, 16.0), 96.0))
+    places = np.array([b.position for b in liquids])
+    spread = max(max(b.size) for b in liquids)
+    low, high = places.min(0) - SPLASH - spread, places.max(0) + SPLASH + spread
+    low[2] = scene.floor.height - 6 / density if scene.floor is not None else low[2]
+    return {
+        "low": low.tolist(), "high": high.tolist(), "density": density,
+        "substeps": max(1, math.ceil(step * density / 0.02)),
+    }  # fmt: skip
+
+
+def beads(points: Float[np.ndarray, "T N 3"], radius: float) -> tuple[Any, Any]:
+    """Particles as octahedra: vertices [T, 6N, 3] and faces [8N, 3].
+
+    >>> vertices, faces = beads(np.zeros((2, 3, 3)), 0.1)
+    >>> vertices.shape, faces.shape
+    ((2, 18, 3), (24, 3))
+    """
+    tips = radius * np.concatenate([np.eye(3), -np.eye(3)])
+    sides = [(0, 1, 2), (1, 3, 2), (3, 4, 2), (4, 0, 2), (1, 0, 5), (3, 1, 5), (4, 3, 5), (0, 4, 5)]
+    vertices = (points[:, :, None] + tips).reshape(len(points), -1, 3)
+    first = 6 * np.arange(points.shape[1])[:, None, None]
+    return vertices, (first + np.array(sides)).reshape(-1, 3)
 
 
 def _own_axes(body: Any) -> list[float]:
@@ -136,6 +178,8 @@ def _size(body: Any) -> list[float]:
         return [body.radius]
     if body.kind in ("cylinder", "capsule"):
         return [body.radius, body.height]
+    if body.kind == "soft":
+        return [body.size[0] / 2] if body.shape == "ellipsoid" else list(body.size)
     return list(body.size) if body.kind == "box" else []
 
 
@@ -173,27 +217,42 @@ def _trajectory(scene: SceneSpec, job: dict[str, Any], found: dict[str, Any], *,
     states = found["states"]
     recorder = Recorder(scene, f"genesis {found['version']}", job["step"])
     names = [b.name for b in scene.bodies]
+    rigid = [b.name for b in scene.bodies if b.kind != "soft"]
     moving = {b.name for b in scene.bodies if b.motion == "free"}
     limit = 10 * fastest(scene)[0] + 50.0
     for k, row in enumerate(states):
         time = k / scene.fps
         if check:
-            check_state("genesis", time, names, row[:, [0, 1, 2, 7, 8, 9]], limit)
+            check_state("genesis", time, rigid, row[:, [0, 1, 2, 7, 8, 9]], limit)
         recorder.add(time, row[:, :3], row[:, 3:7], row[:, 7:10], row[:, 10:], moving, set(), 0.0)
+    for i, body in enumerate(scene.bodies):
+        if body.kind == "soft":
+            _add_liquid(recorder, body, found[f"liquid{i}"])
     touches = Touches(len(names) + 1)
     points = found["contacts"]
     if len(points):
         # The worker tells no closing speeds: they are those of the frame before.
         before = np.clip((points[:, 0] * scene.fps - 1e-6).astype(int), 0, len(states) - 1)
+        rows = {names.index(n) + 1: r for r, n in enumerate(rigid)}
         for p, k in zip(points, before):
             pair = p[1:3].astype(int)
-            speeds = [_speed_at(states[k], i - 1, p[3:6]) for i in pair]
+            speeds = [_speed_at(states[k], rows.get(i, -1), p[3:6]) for i in pair.tolist()]
             closing = max(0.0, float((speeds[0] - speeds[1]) @ p[6:9]))
             touches.add(
                 p[0], job["step"], pair[None], p[None, 3:6], p[None, 6:9],
                 np.array([closing]), p[None, 9].ravel(),
             )  # fmt: skip
     return recorder.trajectory(touches.contacts(["floor", *names]))
+
+
+def _add_liquid(recorder: Recorder, body: Any, paths: Float[np.ndarray, "T N 3"]) -> None:
+    """A liquid's particles as beads that together have its volume."""
+    if not np.isfinite(paths).all():
+        raise SimulationError(f"{body.name} got NaN in genesis; expected finite values. Take a shorter step.")  # fmt: skip
+    radius = (3 * body.volume / (4 * math.pi * paths.shape[1])) ** (1 / 3)
+    vertices, faces = beads(paths, radius)
+    for moment in vertices:
+        recorder.add_vertices(body.name, moment, faces)
 
 
 def _speed_at(row: Any, body: int, place: Any) -> Any:

@@ -23,8 +23,7 @@ def main() -> None:
     with open(sys.argv[1], encoding="utf-8") as file:
         job = json.load(file)
     gs.init(backend=gs.cpu, precision="64", seed=0, logging_level="error")
-    options = gs.options.SimOptions(dt=job["step"], gravity=tuple(job["gravity"]))
-    scene = gs.Scene(sim_options=options, show_viewer=False)
+    scene = gs.Scene(show_viewer=False, **options(job))
     links: dict[int, int] = {}
     if job["floor"] is not None:
         floor = scene.add_entity(
@@ -34,6 +33,8 @@ def main() -> None:
     made = [scene.add_entity(morph(b), material=material(b)) for b in job["bodies"]]
     scene.build()
     for k, (entity, body) in enumerate(zip(made, job["bodies"])):
+        if body["kind"] == "soft":
+            continue
         links[entity.link_start] = k + 1
         if not body["fixed"]:
             # The turning speeds are about the body's own axes.
@@ -42,10 +43,30 @@ def main() -> None:
     np.savez(job["out"], version=np.array(gs.__version__), **arrays)
 
 
+def options(job: dict[str, Any]) -> dict[str, Any]:
+    """Steps and gravity, and with liquids their grid."""
+    water = job["water"]
+    if water is None:
+        sim = gs.options.SimOptions(dt=job["step"], gravity=tuple(job["gravity"]))
+        return {"sim_options": sim}
+    sim = gs.options.SimOptions(
+        dt=job["step"], gravity=tuple(job["gravity"]), substeps=water["substeps"]
+    )
+    grid = gs.options.MPMOptions(
+        lower_bound=tuple(water["low"]),
+        upper_bound=tuple(water["high"]),
+        grid_density=water["density"],
+    )
+    return {"sim_options": sim, "mpm_options": grid}
+
+
 def morph(body: dict[str, Any]) -> Any:
     """A body's shape and pose."""
     common = {"pos": tuple(body["position"]), "quat": tuple(body["quat"]), "fixed": body["fixed"]}
     kind, size = body["kind"], body["size"]
+    if kind == "soft":
+        common.pop("fixed")
+        kind = "sphere" if len(size) == 1 else "box"
     if kind == "sphere":
         return gs.morphs.Sphere(radius=size[0], **common)
     if kind == "box":
@@ -57,6 +78,8 @@ def morph(body: dict[str, Any]) -> Any:
 
 def material(body: dict[str, Any]) -> Any:
     """What a body is made of; Genesis' rigid contacts have no restitution."""
+    if body.get("kind") == "soft":
+        return gs.materials.MPM.Liquid(rho=body["density"], sampler="regular")
     return gs.materials.Rigid(rho=body["density"], friction=min(max(body["friction"], 0.01), 5.0))
 
 
@@ -65,8 +88,14 @@ def run(
 ) -> dict[str, Any]:
     """All frames' states, and the contact points of every step."""
     states, points = [], []
+    kinds = [b["kind"] for b in job["bodies"]]
+    rigid = [e for e, kind in zip(made, kinds) if kind != "soft"]
+    liquids = {f"liquid{k}": made[k] for k, kind in enumerate(kinds) if kind == "soft"}
+    flows: dict[str, list[Any]] = {name: [] for name in liquids}
     for frame in range(job["frames"]):
-        states.append([state(e) for e in made])
+        states.append([state(e) for e in rigid])
+        for name, entity in liquids.items():
+            flows[name].append(np.asarray(entity.get_particles_pos().cpu(), float).reshape(-1, 3))
         if frame == job["frames"] - 1:
             break
         for k in range(job["substeps"]):
@@ -76,10 +105,9 @@ def run(
         told.write(f"{(frame + 1) / max(job['frames'] - 1, 1)}\n")
         told.flush()
     table = np.array(points, float).reshape(-1, 10)
-    return {
-        "states": np.array(states, float).reshape(job["frames"], len(made), 13),
-        "contacts": table,
-    }
+    arrays = {name: np.array(path) for name, path in flows.items()}
+    shape = (job["frames"], len(rigid), 13)
+    return arrays | {"states": np.array(states, float).reshape(shape), "contacts": table}
 
 
 def state(entity: Any) -> np.ndarray:

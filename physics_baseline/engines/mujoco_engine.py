@@ -70,6 +70,11 @@ class MujocoEngine:
             SimulationError: bodies that overlap at the start, speeds past all measure, NaN, or
                 energy out of nothing; the message names the body and the time.
         """
+        for body in scene.bodies:
+            if getattr(body, "liquid", False):
+                raise SimulationError(
+                    f"{body.name} got a liquid; expected solids in mujoco. Use the engine genesis."
+                )
         handler = mujoco.get_mju_user_warning()
         mujoco.set_mju_user_warning(_quiet)  # Else MuJoCo writes a log file where we stand.
         try:

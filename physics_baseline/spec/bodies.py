@@ -261,7 +261,7 @@ class Cloth(_Body):
 
 @part
 class Soft(_Body):
-    """An elastic solid: a box or an ellipsoid."""
+    """An elastic solid or a liquid: a box or an ellipsoid at the start."""
 
     kind: Literal["soft"] = "soft"
     shape: Literal["box", "ellipsoid"] = "box"
@@ -276,6 +276,8 @@ class Soft(_Body):
     """No unit."""
     damping: Seconds = 0.01
     """Stress per rate of strain over the Young modulus, seconds."""
+    liquid: bool = False
+    """Whether it flows like water, which the engine genesis alone can do; stiffness and damping say nothing then."""
 
     @property
     def volume(self) -> float:

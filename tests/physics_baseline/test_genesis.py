@@ -22,9 +22,11 @@ from clay4d.physics_baseline.spec import (
     Capsule,
     Cloth,
     Cylinder,
+    Floor,
     Material,
     Rope,
     SceneSpec,
+    Soft,
     Sphere,
     Wind,
 )
@@ -45,7 +47,7 @@ def scene() -> SceneSpec:
             Capsule(name="lies", radius=0.1, height=0.3, position=(3, 2, 0.1), quat=(0.70710678, 0.70710678, 0, 0)),
             Box(name="block", size=(0.4, 0.4, 0.4), position=(5, 0, 0.2), motion="fixed"),
         ),
-        duration=0.5, fps=20,
+        duration=0.5, fps=20, floor=Floor(material=SLIPPERY),
     )  # fmt: skip
 
 
@@ -109,3 +111,32 @@ def test_laws_of_motion() -> None:
     along = (t.velocities[:, pair, 0] * masses).sum(1)
     after = t.times > hit.time + 0.05
     assert np.abs(along[after] / along[0] - 1).max() < 0.05
+
+
+def water() -> SceneSpec:
+    pond = Soft(name="water", size=(0.2, 0.2, 0.2), position=(0, 0, 0.3), liquid=True)
+    return SceneSpec(bodies=(pond, Sphere(name="ball", radius=0.05, position=(0.4, 0, 0.3))), duration=0.8, fps=20)  # fmt: skip
+
+
+def test_a_liquid_needs_genesis() -> None:
+    with pytest.raises(SimulationError, match="water got a liquid; expected solids in mujoco"):
+        make_engine("mujoco").run(water())
+    elastic = SceneSpec(bodies=(Soft(name="jelly"),))
+    with pytest.raises(SimulationError, match="jelly got soft; expected rigid bodies"):
+        refuse(elastic)
+
+
+def test_a_liquid_falls_and_spreads() -> None:
+    if "CLAY4D_GENESIS" not in os.environ:
+        try:
+            genesis_python()
+        except ImportError as error:
+            pytest.skip(str(error))
+    t = make_engine("genesis").run(water())
+    path = t.vertices["water"].reshape(len(t.times), -1, 6, 3).mean(2)
+    flight = t.times < 0.18  # Its lower side is 0.2 m above the floor: 0.2 s.
+    fallen = path[0, :, 2].mean() - path[:, :, 2].mean(1)
+    assert np.abs(fallen - 0.5 * 9.81 * t.times**2)[flight].max() < 0.02
+    assert path[-1, :, 2].min() > -0.03 and path[-1, :, 2].mean() < 0.06
+    assert np.ptp(path[-1, :, 0]) > 2 * np.ptp(path[0, :, 0])
+    assert np.abs(t.path("ball")[-1] - [0.4, 0, 0.05])[2] < 0.02
