@@ -33,8 +33,8 @@ from clay4d.physics_baseline.surfaces import body_triangles
 WORKER = Path(__file__).with_name("genesis_worker.py")
 STEP = 2e-3
 """Seconds, at most, where nobody says."""
-CELLS, SPLASH = 8, 0.6
-"""Cells of the grid across the thinnest liquid, and metres of room about it."""
+CELLS, SPLASH = 8, 1.5
+"""Cells of the grid across the thinnest liquid, and metres of room about it, where walls that nobody sees stop it."""
 
 
 def genesis_python() -> Path:

@@ -57,8 +57,9 @@ def bake(
     >>> corners = np.array([(0.0, 0, 0), (2, 0, 0), (2, 2, 0), (0, 2, 0)])
     >>> look = np.array([1.0, 1, 1, 0, 0, 0, CHECKER, 0.5, 1, 0, 1])
     >>> up = np.tile([0.0, 0, 1], (4, 1))
-    >>> bake(corners, up, np.array([[0, 1, 2], [0, 2, 3]]), look, kind=-1, size=np.zeros(3)).uvs.max()
-    2.0
+    >>> skin = bake(corners, up, np.array([[0, 1, 2], [0, 2, 3]]), look, kind=-1, size=np.zeros(3))
+    >>> skin.uvs.tolist()
+    [[0.0, 0.0], [2.0, 0.0], [2.0, 2.0], [0.0, 2.0]]
     """
     if kind == -1 and look[6] in (CHECKER, DOTS, STRIPES):
         return _tiled(vertices, faces, look)

@@ -85,7 +85,7 @@ def test_mistakes_are_named_and_change_nothing(tmp_path: Path) -> None:
         ("add_body", {"body": {**BALL, "name": "b", "radius": -1}}, r"bodies\[1\].radius got -1"),
         ("add_body", {"body": BALL}, "already the name of another body"),
         ("add_body", {}, "add_body: body is missing. It takes body"),
-        ("simulate", {"engine": "havok"}, "engine got 'havok'; expected one of 'mujoco' or 'bullet'"),
+        ("simulate", {"engine": "havok"}, "engine got 'havok'; expected one of 'mujoco', 'bullet' or 'genesis'"),
         ("simulate", {"stp": 1}, "stp got 1; no such field"),
         ("measure", {"quantity": "speed", "body": "ball"}, "trajectory got none"),
         ("remove", {"what": "camera", "name": "x"}, "camera got 'x'"),
