@@ -1,0 +1,92 @@
+"""The experiments on thoughts: rates, probes, disturbances, detectors, transfer, resuming; all on tiny settings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from clay4d.benchmark import thoughts_bits
+from clay4d.benchmark.results import Measurement, load_results
+from clay4d.benchmark.studies import StudyConfig, judged, run_study
+from clay4d.benchmark.suites import Claim
+from clay4d.benchmark.thoughts_bits import Rounding, told_bits
+from clay4d.world_model.model import WorldModel
+
+
+def tiny(config: StudyConfig) -> StudyConfig:
+    return replace(
+        config, held="val", train=8, worlds=2, steps=2, batch=2, seeds=(0,), thoughts=2, levels=config.levels[:2]
+    )  # fmt: skip
+
+
+def draw(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_finer_steps_cost_more_bits_and_lose_less() -> None:
+    turn = torch.linalg.qr(draw(4, 4, seed=2))[0]
+    known, sent = (
+        (draw(4000, 4, seed=s) * torch.tensor([4.0, 1.0, 0.1, 0.01])) @ turn for s in (0, 1)
+    )
+    bits, lost = [], []
+    for step in (0.05, 0.5, 5.0, float("inf")):
+        code = Rounding.learn(known, step)
+        lost.append(float((code.apply(sent, 0) - sent).square().mean()))
+        bits.append(float(code.lengths[0].mean()))
+    assert bits == sorted(bits, reverse=True) and lost == sorted(lost) and bits[-1] == 0
+    # Rounding to a step d loses d²/12 in a direction much wider than it (Bennett 1948); two of four are here.
+    unit = 0.5 * float((known - known.mean(0)).square().mean().sqrt())
+    assert 0.4 * unit**2 / 12 < lost[1] < unit**2 / 12
+    # A normal of deviation s takes log2(s √(2πe) / d) bits at a fine step.
+    fine = Rounding.learn(known[:, :], 0.05)
+    fine.apply(sent, 0)
+    step = 0.05 * float((known - known.mean(0)).square().mean().sqrt())
+    wide = sum(max(np.log2(s * np.sqrt(2 * np.pi * np.e) / step), 0) for s in (4.0, 1.0, 0.1))
+    assert float(fine.lengths[0].mean()) == pytest.approx(wide, rel=0.1)
+
+
+def test_probe_bits_are_those_of_the_label_or_none() -> None:
+    draws = np.random.default_rng(0)
+    y = draws.integers(0, 4, 900)
+    x = draws.normal(size=(900, 12))
+    x[:, :4] += 6 * np.eye(4)[y]
+    own = told_bits((x[:600], y[:600]), (x[600:], y[600:]), classes=4)
+    control = told_bits((x[:600], y[:600]), (x[600:], y[600:]), classes=4, shuffled=0)
+    assert 1.8 < own.mean() <= 2.05 and control.mean() < 0.05
+
+
+def test_claims_are_judged_by_their_whole_interval() -> None:
+    metrics = thoughts_bits.CONFIG.metrics
+    rows = [
+        Measurement("s", "all", system, f"w{k}", 0, "centre_error", "study", value + 0.01 * (k % 3))
+        for system, value in (("a", 1.0), ("b", 2.0)) for k in range(20)
+    ]  # fmt: skip
+    verdicts = [
+        judged(Claim("x", "all", "a", "b", margin), rows, metrics).verdict for margin in (0.5, 0.9, 1.5)
+    ]  # fmt: skip
+    assert verdicts == ["holds", "holds", "fails"]
+    assert judged(Claim("x", "all", "a", "c"), rows, metrics).verdict == "undecided"
+
+
+def test_bits(tmp_path: Path, small_model: WorldModel, small_worlds: Path) -> None:
+    """Runs whole, goes on after a stop, and refuses another config's folder."""
+    config = tiny(thoughts_bits.CONFIG)
+    out = tmp_path / "out"
+    found = run_study(thoughts_bits.study, config, out, data=small_worlds, model=small_model)
+    assert load_results(out / "results.json") == found and (out / "report.html").is_file()
+    assert len(found.hypotheses) == len(config.claims)
+    (out / "parts" / "codes-0.json").unlink()
+    again = run_study(
+        thoughts_bits.study, config, out, data=small_worlds, model=small_model, resume=True
+    )
+    assert again.measurements == found.measurements
+    with pytest.raises(ValueError, match="which holds something"):
+        run_study(thoughts_bits.study, config, out, data=small_worlds, model=small_model)
+    with pytest.raises(ValueError, match="another config"):
+        run_study(
+            thoughts_bits.study, replace(config, steps=3), out, data=small_worlds, model=small_model, resume=True
+        )  # fmt: skip
