@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from clay4d.benchmark import thoughts_bits
+from clay4d.benchmark import thoughts_bits, thoughts_fuzz
 from clay4d.benchmark.results import Measurement, load_results
 from clay4d.benchmark.studies import StudyConfig, judged, run_study
 from clay4d.benchmark.suites import Claim
 from clay4d.benchmark.thoughts_bits import Rounding, told_bits
+from clay4d.benchmark.thoughts_fuzz import blurred, growth
 from clay4d.world_model.model import WorldModel
+from clay4d.world_model.reasoners import EventSizes, Size, Thinker, build_reasoner
 
 
 def tiny(config: StudyConfig) -> StudyConfig:
@@ -90,3 +92,40 @@ def test_bits(tmp_path: Path, small_model: WorldModel, small_worlds: Path) -> No
         run_study(
             thoughts_bits.study, replace(config, steps=3), out, data=small_worlds, model=small_model, resume=True
         )  # fmt: skip
+
+
+def reasoner(kind: str) -> Thinker:
+    torch.manual_seed(0)
+    return build_reasoner(kind, Size(16, 2, 2, 32), EventSizes(4, 3, 3)).eval()
+
+
+def test_codes_swallow_small_blurs_and_states_hand_them_on() -> None:
+    there = torch.ones(6, 5, dtype=torch.bool)
+    for kind, share, same in (("discrete", 1e-4, True), ("discrete", 9.0, False), ("recycled", 1e-4, False)):  # fmt: skip
+        r = reasoner(kind)
+        memory = r.read(draw(6, 5, 16), there)
+        plain, _ = r.think(memory, 3)
+        with blurred(r, share, seed=1):
+            moved, _ = r.think(memory, 3)
+        assert torch.equal(moved.vectors, plain.vectors) == same
+        assert torch.equal(r.think(memory, 3)[0].vectors, plain.vectors)
+    with pytest.raises(ValueError, match="reasoner got gru"), blurred(reasoner("gru"), 1.0, seed=0):
+        pass
+
+
+def test_growth_is_the_slope_of_the_logarithm() -> None:
+    off = 0.01 * torch.tensor([[1.1], [0.9], [1.0]]) ** torch.arange(12)
+    off[2] = 0
+    np.testing.assert_allclose(growth(off), [np.log(1.1), np.log(0.9), 0], atol=1e-4)
+
+
+def test_fuzz(tmp_path: Path, small_model: WorldModel, small_worlds: Path) -> None:
+    config = tiny(thoughts_fuzz.CONFIG)
+    found = run_study(
+        thoughts_fuzz.study, config, tmp_path / "o", data=small_worlds, model=small_model
+    )
+    assert {m.system for m in found.measurements} >= {"released", "recycled", "discrete"}
+    again = run_study(
+        thoughts_fuzz.study, config, tmp_path / "p", data=small_worlds, model=small_model
+    )
+    assert again.measurements == found.measurements
