@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from clay4d.benchmark import thoughts_bits, thoughts_fuzz
+from clay4d.benchmark import thoughts_bits, thoughts_fuzz, thoughts_monitor
 from clay4d.benchmark.results import Measurement, load_results
-from clay4d.benchmark.studies import StudyConfig, judged, run_study
+from clay4d.benchmark.studies import StudyConfig, judged, material, run_study
 from clay4d.benchmark.suites import Claim
 from clay4d.benchmark.thoughts_bits import Rounding, told_bits
 from clay4d.benchmark.thoughts_fuzz import blurred, growth
+from clay4d.benchmark.thoughts_monitor import Fed, clean_looks, poisoned
+from clay4d.benchmark.traces import DETECTORS, Expected, Trace, placed, scores
 from clay4d.world_model.model import WorldModel
 from clay4d.world_model.reasoners import EventSizes, Size, Thinker, build_reasoner
 
@@ -129,3 +131,52 @@ def test_fuzz(tmp_path: Path, small_model: WorldModel, small_worlds: Path) -> No
         thoughts_fuzz.study, config, tmp_path / "p", data=small_worlds, model=small_model
     )
     assert again.measurements == found.measurements
+
+
+def trace(read: torch.Tensor, thoughts: torch.Tensor) -> Trace:
+    return Trace(read, thoughts, torch.zeros(len(read), 18))
+
+
+def test_thoughts_of_other_scenes_are_told_and_clean_ones_are_not() -> None:
+    weight = draw(6, 2 * 3 * 8, seed=3)
+
+    def clean(seed: int) -> Trace:
+        read = draw(300, 6, seed=seed)
+        thoughts = (read @ weight + 0.3 * draw(300, 48, seed=seed + 50)).unflatten(1, (2, 3, 8))
+        return trace(read, thoughts)
+
+    expected, own, held = Expected.learn(clean(0)), clean(1), clean(2)
+    faked = [replace(t, thoughts=t.thoughts.roll(1, 0)) for t in (own, held)]
+    for name, low, high in (("thoughts", 0.95, 1.0), ("output", 0.4, 0.6), ("lengths", 0.4, 0.6)):
+        x = [DETECTORS[name](t, expected) for t in (own, faked[0], held, faked[1])]
+        found = placed(*scores(x[0], x[1], (x[2], x[3])))
+        assert low <= found[0].mean() <= high
+    assert clean_looks(expected, own, 0).shape == own.thoughts.shape
+    # Of eight directions nothing is left over, so that only the first six numbers say something.
+    looks = [
+        np.sort(DETECTORS["thoughts"](t, expected)[:, :6].ravel())
+        for t in (own, trace(own.read, clean_looks(expected, own, 0)))
+    ]
+    np.testing.assert_allclose(looks[0], looks[1], atol=1e-3)
+
+
+def test_fed_thoughts_come_in_their_order() -> None:
+    stretches = [draw(2, 3, 4, seed=s) for s in (0, 1)]
+    fed = Fed(stretches)
+    for stretch in stretches:
+        for step in range(3):
+            assert torch.equal(fed.apply(draw(2, 4), step), stretch[:, step])
+
+
+def test_monitor(tmp_path: Path, small_model: WorldModel, small_worlds: Path) -> None:
+    config = tiny(thoughts_monitor.CONFIG)
+    found = run_study(
+        thoughts_monitor.study, config, tmp_path / "o", data=small_worlds, model=small_model
+    )
+    assert {m.task for m in found.measurements} >= set(thoughts_monitor.KINDS)
+    cached = material(config, small_model, small_worlds, tmp_path / "o").cached
+    colour = thoughts_monitor.commonest(cached)
+    changed = (poisoned(cached, colour, shown=6).whole.positions - cached.whole.positions).abs()
+    there = thoughts_monitor.coloured(cached, colour)
+    assert (changed[there][:, -1].amax((1, 2)) > 5).all() and not changed[~there].any()
+    assert not changed[:, :6].any()
