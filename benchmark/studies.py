@@ -14,7 +14,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -87,6 +87,8 @@ class Material:
     """Training worlds."""
     hidden: tuple[str, ...]
     """Which force each training world hides: for probes alone."""
+    held: CachedWorlds | None = None
+    """The held-out worlds at all moments, with their words."""
 
 
 Study = Callable[["Run", Material], None]
@@ -220,7 +222,8 @@ def material(config: StudyConfig, model: WorldModel, data: Path, out: Path) -> M
     path = out / "slots.safetensors"
     cached = cached_worlds(train, model.encoder, path, context=segment, seed=0)
     hidden = tuple(train.words(k)["hidden"]["kind"] for k in range(len(train)))
-    return Material(model, episodes(held, model, context=segment), cached, hidden)
+    whole = cached_worlds(held, model.encoder, out / "held.safetensors", context=segment, seed=0)
+    return Material(model, episodes(held, model, context=segment), cached, hidden, whole)
 
 
 def of_train(made: Material) -> Episodes:
@@ -307,19 +310,6 @@ def means(rows: Sequence[Measurement], metric: str) -> dict[tuple[str, str], flo
         if m.metric == metric and m.value is not None:
             found.setdefault((m.task, m.system), []).append(m.value)
     return {k: float(np.mean(v)) for k, v in found.items()}
-
-
-def with_words(cached: CachedWorlds, words: Sequence[Mapping[str, Any]]) -> CachedWorlds:
-    """The same worlds with other words."""
-    return replace(cached, words=tuple(dict(w) for w in words))
-
-
-def first_of(cached: CachedWorlds, count: int) -> CachedWorlds:
-    """The first worlds."""
-    rows = slice(0, count)
-    return CachedWorlds(
-        cached.whole.of(rows), tuple(c.of(rows) for c in cached.contexts), cached.words[:count]
-    )
 
 
 def _write(path: Path, text: str) -> None:

@@ -118,7 +118,8 @@ def _with_one(x: Tensor) -> Tensor:
 
 
 def _ridge(x: Tensor, y: Tensor) -> Tensor:
-    return torch.linalg.solve(x.T @ x + RIDGE * torch.eye(x.shape[1]), x.T @ y)
+    weight: Tensor = torch.linalg.solve(x.T @ x + RIDGE * torch.eye(x.shape[1]), x.T @ y)
+    return weight
 
 
 def _surprise(trace: Trace, expected: Expected) -> np.ndarray:

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from clay4d.benchmark import thoughts_bits, thoughts_fuzz, thoughts_monitor
+from clay4d.benchmark import thoughts_bits, thoughts_fuzz, thoughts_monitor, thoughts_transfer
 from clay4d.benchmark.results import Measurement, load_results
 from clay4d.benchmark.studies import StudyConfig, judged, material, run_study
 from clay4d.benchmark.suites import Claim
 from clay4d.benchmark.thoughts_bits import Rounding, told_bits
 from clay4d.benchmark.thoughts_fuzz import blurred, growth
 from clay4d.benchmark.thoughts_monitor import Fed, clean_looks, poisoned
+from clay4d.benchmark.thoughts_transfer import GENERATE, UNDERSTAND, shuffled
 from clay4d.benchmark.traces import DETECTORS, Expected, Trace, placed, scores
 from clay4d.world_model.model import WorldModel
 from clay4d.world_model.reasoners import EventSizes, Size, Thinker, build_reasoner
@@ -180,3 +181,19 @@ def test_monitor(tmp_path: Path, small_model: WorldModel, small_worlds: Path) ->
     there = thoughts_monitor.coloured(cached, colour)
     assert (changed[there][:, -1].amax((1, 2)) > 5).all() and not changed[~there].any()
     assert not changed[:, :6].any()
+
+
+def test_transfer(tmp_path: Path, small_model: WorldModel, small_worlds: Path) -> None:
+    """Controls have the wrong answers and no other change; every start is measured on both tasks."""
+    config = tiny(thoughts_transfer.CONFIG)
+    out = tmp_path / "o"
+    found = run_study(thoughts_transfer.study, config, out, data=small_worlds, model=small_model)
+    assert {m.system for m in found.measurements} == set(thoughts_transfer.STARTS)
+    assert {m.metric for m in found.measurements} == {"centre_error", "birth_loss"}
+    cached = material(config, small_model, small_worlds, out).cached
+    wrong = shuffled(cached, UNDERSTAND)
+    assert torch.equal(wrong.whole.positions[:, :6], cached.whole.positions[:, :6])
+    way = [c.whole.positions[:, 6:] - c.whole.positions[:, 5:6] for c in (wrong, cached)]
+    torch.testing.assert_close(way[0], way[1].roll(1, 0))
+    told = shuffled(cached, GENERATE)
+    assert told.words[0] == cached.words[1] and told.whole is cached.whole
