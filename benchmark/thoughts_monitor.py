@@ -237,6 +237,12 @@ def detected(
 
 def study(run: Run, made: Material) -> None:
     """Each seed: other donors, other noise, another backdoored model."""
-    usual = usual_traces(made, run.config.thoughts)
+    known: list[Usual] = []
+
+    def one(seed: int) -> Rows:
+        if not known:
+            known.append(usual_traces(made, run.config.thoughts))
+        return measure(run, made, known[0], seed)
+
     for seed in run.config.seeds:
-        run.part(f"seed-{seed}", partial(measure, run, made, usual, seed), of=len(run.config.seeds))
+        run.part(f"seed-{seed}", partial(one, seed), of=len(run.config.seeds))

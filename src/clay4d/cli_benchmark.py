@@ -42,7 +42,8 @@ def benchmark(
         videos: of outside models, a folder for each, for the suite `outside`; without it that suite writes
             what those models are given.
         limit: scenes of each split, the first ones.
-        seeds: how many times systems that draw are asked; once by default.
+        seeds: how many times systems that draw are asked, once by default; of the four experiments: the first
+            so many of their seeds.
         resume: go on with a run that was stopped.
         quick: of thoughts-graphs and the four experiments: minutes in place of hours.
         distributed: a Ray cluster's address (HOST:PORT, auto), or nothing more: one on this computer.
@@ -55,7 +56,7 @@ def benchmark(
         _graphs(out, data, systems, command, resume=resume, quick=quick)
         return
     if suite in STUDIES:
-        _study(suite, out, data, weights, command, resume=resume, quick=quick)
+        _study(suite, out, data, weights, command, seeds=seeds, resume=resume, quick=quick)
         return
     if suite == "outside":
         _outside(data, videos, out, limit, command)
@@ -102,10 +103,12 @@ def _study(
     weights: Path | None,
     command: str,
     *,
+    seeds: int | None,
     resume: bool,
     quick: bool,
 ) -> None:
     """An experiment on thoughts that works on worlds."""
+    from dataclasses import replace
     from importlib import import_module
 
     from clay4d.benchmark.report import summary
@@ -118,6 +121,7 @@ def _study(
         )
     module = import_module("clay4d.benchmark." + suite.replace("-", "_"))
     config = module.QUICK if quick else module.CONFIG
+    config = replace(config, seeds=config.seeds[:seeds])
     results = run_study(
         module.study, config, out, data=data, weights=weights, resume=resume, command=command
     )
