@@ -57,10 +57,10 @@ CONFIG = StudyConfig(
         Metric("birth_loss", "nats", "lower", "generation: loss of which things a prompt's scene has, and their looks"),
     ),
     tuple(
-        Claim(f"{a}-helps-{b}-at-5-percent", f"{b}, 5 %", PRETRAINED, rival, 0.05, True,
+        Claim(f"{a}-helps-{b}-at-5-percent-against-{short}", f"{b}, 5 %", PRETRAINED, rival, 0.05, True,
               f"With 5 % of the data, {a} first takes a twentieth off the error of {b}, against {said}.", metric)
         for a, b, metric in ((GENERATE, UNDERSTAND, "centre_error"), (UNDERSTAND, GENERATE, "birth_loss"))
-        for rival, said in ((NOTHING, "nothing first"), (SHUFFLED, "shuffled answers first"))
+        for rival, short, said in ((NOTHING, "nothing", "nothing first"), (SHUFFLED, "shuffled", "shuffled answers first"))
     ),
     steps=60, batch=16, worlds=100, thoughts=1, levels=SHARES,
 )  # fmt: skip
