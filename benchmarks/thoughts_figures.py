@@ -22,7 +22,7 @@ PAGE = ROOT / "docs/thoughts.md"
 WORDS = {"holds": "holds", "fails": "refuted", "undecided": "undecided"}
 COLOURS = ("#1b6ca8", "#c8553d", "#3a7d44", "#7a5195", "#8a8a8a", "#d69a00")
 Series = dict[str, list[float | None]]
-WIDTH, HEIGHT, LEFT, BOTTOM, KEY = 600, 280, 56, 52, 170
+WIDTH, HEIGHT, LEFT, BOTTOM, KEY = 600, 280, 68, 52, 215
 
 
 def kept(name: str) -> Path:
@@ -73,9 +73,10 @@ def _found(h: Hypothesis, unit: str) -> str:
 
 
 def chart(
-    ticks: Sequence[str], series: Series, *, x: str, y: str, top: float | None = None, low: float = 0.0
+    ticks: Sequence[str], series: Series, *, x: str, y: str, top: float | None = None, low: float = 0.0,
+    joined: bool = True,
 ) -> str:  # fmt: skip
-    """Lines over ticks that are equally far apart; what is missing is left out."""
+    """Lines, or dots that are not `joined`, over ticks that are equally far apart; what is missing is left out."""
     values = [v for line in series.values() for v in line if v is not None]
     high = top or 1.08 * max(values)
 
@@ -97,7 +98,10 @@ def chart(
         colour = COLOURS[number % len(COLOURS)]
         dots = [at(k, v) for k, v in enumerate(line) if v is not None]
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in dots)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        if joined:
+            parts.append(
+                f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>'
+            )
         parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3.5" fill="{colour}"/>' for a, b in dots]
         place = 20 + 18 * number
         parts.append(f'<circle cx="{WIDTH + 8}" cy="{place - 4}" r="4" fill="{colour}"/>')
@@ -142,7 +146,9 @@ def _monitors(results: Results) -> str:
     lines: Series = {
         d: [found[k, f"{d}, unseen kind"] for k in kinds] for d in ("thoughts", "output", "lengths")
     }
-    return chart(kinds, lines, x="kind that the monitor never saw", y="AUROC", top=1.0)
+    return chart(
+        kinds, lines, x="kind that the monitor never saw", y="AUROC", top=1.0, joined=False
+    )
 
 
 def _shares(results: Results) -> str:
