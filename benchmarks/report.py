@@ -1,7 +1,8 @@
 """README's table and picture of the benchmark from kept results: `python benchmarks/report.py` (or make report).
 
 docs/results/predict.json.gz and generate.json.gz are results.json of `clay4d benchmark predict` and `generate`, their
-commands inside. With --from DIR the one of a new run of either suite is taken and kept in its place.
+commands inside; thoughts-*.json.gz are those of the experiments on thoughts, whose pictures and tables of claims in
+docs/thoughts.md are remade, too. With --from DIR the one of a new run of one of these suites is taken and kept in its place.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import thoughts_figures
 
 from clay4d.benchmark.report import over_time
 from clay4d.benchmark.results import Results, load_results
@@ -23,7 +25,10 @@ from clay4d.config import from_dict, to_dict
 from clay4d.files import written_whole
 
 ROOT = Path(__file__).parents[1]
-KEPT = {name: ROOT / f"docs/results/{name}.json.gz" for name in ("predict", "generate")}
+KEPT = {
+    name: ROOT / f"docs/results/{name}.json.gz"
+    for name in ("predict", "generate", *(f"thoughts-{s}" for s in thoughts_figures.STUDIES))
+}
 START, END = "<!-- report:start -->", "<!-- report:end -->"
 COLUMNS = {"all": "all", "hidden": "a force is hidden", "none": "none is"}
 WORDS = {"holds": "Holds", "fails": "Refuted", "undecided": "Undecided"}
@@ -48,6 +53,7 @@ def main() -> None:
         )
     with written_whole(ROOT / "docs/predict.svg") as place:
         place.write_text(picture(results), encoding="utf-8")
+    thoughts_figures.remake()
 
 
 def kept(suite: str) -> Results:

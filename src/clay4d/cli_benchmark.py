@@ -7,6 +7,9 @@ from pathlib import Path
 
 import tyro
 
+STUDIES = ("thoughts-bits", "thoughts-fuzz", "thoughts-monitor", "thoughts-transfer")
+"""Each is the module of its name."""
+
 
 def benchmark(
     suite: tyro.conf.Positional[str],
@@ -28,7 +31,8 @@ def benchmark(
     Args:
         suite: predict, ood, hidden-physics, generate, reconstruct, renderer, real, thoughts, thoughts-ood, outside
             or smoke; all runs every one but the last two; thoughts-graphs trains small reasoners on puzzles of
-            reachability.
+            reachability; thoughts-bits, thoughts-fuzz, thoughts-monitor and thoughts-transfer are experiments on the
+            world model's thoughts, on worlds.
         out: a new folder.
         data: worlds of make-worlds, or the folder of real data sets or of ProsQA's files; smoke and renderer
             need none, reconstruct takes a data set of pictures, too.
@@ -38,9 +42,10 @@ def benchmark(
         videos: of outside models, a folder for each, for the suite `outside`; without it that suite writes
             what those models are given.
         limit: scenes of each split, the first ones.
-        seeds: how many times systems that draw are asked; once by default.
+        seeds: how many times systems that draw are asked, once by default; of the four experiments: the first
+            so many of their seeds.
         resume: go on with a run that was stopped.
-        quick: of thoughts-graphs: minutes in place of hours.
+        quick: of thoughts-graphs and the four experiments: minutes in place of hours.
         distributed: a Ray cluster's address (HOST:PORT, auto), or nothing more: one on this computer.
     """
     from clay4d.benchmark.report import summary, write_report
@@ -49,6 +54,9 @@ def benchmark(
     command = " ".join(["clay4d", *sys.argv[1:]])
     if suite == "thoughts-graphs":
         _graphs(out, data, systems, command, resume=resume, quick=quick)
+        return
+    if suite in STUDIES:
+        _study(suite, out, data, weights, command, seeds=seeds, resume=resume, quick=quick)
         return
     if suite == "outside":
         _outside(data, videos, out, limit, command)
@@ -86,6 +94,38 @@ def _graphs(
     results = run_graphs(out, data=data, config=config, resume=resume, command=command)
     print("\n".join(lines(results)))
     print(f"{out}: see {out / 'report.html'}")
+
+
+def _study(
+    suite: str,
+    out: Path,
+    data: Path | None,
+    weights: Path | None,
+    command: str,
+    *,
+    seeds: int | None,
+    resume: bool,
+    quick: bool,
+) -> None:
+    """An experiment on thoughts that works on worlds."""
+    from dataclasses import replace
+    from importlib import import_module
+
+    from clay4d.benchmark.report import summary
+    from clay4d.benchmark.studies import run_study
+
+    if data is None:
+        raise FileNotFoundError(
+            "data got nothing; expected worlds. Make some with: clay4d make-worlds standard --out WORLDS "
+            "--count 500, and give them with --data"
+        )
+    module = import_module("clay4d.benchmark." + suite.replace("-", "_"))
+    config = module.QUICK if quick else module.CONFIG
+    config = replace(config, seeds=config.seeds[:seeds])
+    results = run_study(
+        module.study, config, out, data=data, weights=weights, resume=resume, command=command
+    )
+    print(f"{summary(results)}\n{out}: see {out / 'report.html'}")
 
 
 def _outside(
