@@ -67,7 +67,8 @@ def smaller_depth(depth: Map, height: int, width: int) -> Map:
     """
     known = (depth > 0).float()
     both = torch.stack([depth * known, known])[None]
-    total, share = torch.nn.functional.interpolate(both, (height, width), mode="area")[0]
+    small = torch.nn.functional.interpolate(both, (height, width), mode="area")[0]
+    total, share = small[0], small[1]
     return torch.where(share >= 0.5, total / share.clamp_min(1e-6), torch.zeros_like(total))
 
 
