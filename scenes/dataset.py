@@ -72,6 +72,11 @@ class Views:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def has_depth(self) -> bool:
+        """Whether any picture may come with depth."""
+        return self._depth is not None
+
     def seen_by(self, cameras: Cameras) -> Views:
         """The same pictures with other cameras of the same size and number.
 

@@ -303,6 +303,12 @@ class Losses:
     """Whether each camera has a gain and an offset of its own for each colour."""
     mask: float = 0.0
     """Weight of the difference between the masks and what moves, where motion knows what does not."""
+    cover: float = 0.0
+    """Weight of the difference between the masks and how much of each pixel is covered."""
+    depth: float = 0.0
+    """Weight of how badly drawn depth correlates with the data's, whose scale and shift are free."""
+    inverse_depth: bool = False
+    """Whether the data's depth is inverse, as monocular networks give it."""
     rigidity: float = 0.0
     """Weight of how far neighbours are from turning as one (Luiten et al. 2024)."""
     isometry: float = 0.0

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clay4d.scenes import Views
+from clay4d.training.priors import smaller_depth
 
 BUDGET = 600 << 20
 """Bytes of resized pictures kept."""
@@ -59,6 +60,20 @@ class Frames:
         """
         return self._resized(index, size, "mask")[..., 0]
 
+    def depth(self, index: int, size: float) -> Float[Tensor, "H W"]:
+        """The known depth of picture `index`, averaged down where it is known, 0 where it is not.
+
+        A picture without any has zeros: not every picture of a set needs its depth.
+        """
+        key = (index, size, "depth")
+        if key not in self._kept:
+            depth, cameras = self.views[index].depth, self.views.cameras.resized(size)
+            if depth is None:
+                return torch.zeros(cameras.height, cameras.width)
+            self._keep(key, smaller_depth(depth, cameras.height, cameras.width))
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
     def _resized(self, index: int, size: float, what: str) -> Float[Tensor, "H W D"]:
         key = (index, size, what)
         if key in self._kept:
@@ -67,8 +82,8 @@ class Frames:
         frame = self.views[index]
         if what == "mask" and frame.mask is None:
             raise ValueError(
-                f"{self.views.names[index]} got no mask; expected one for losses.mask or "
-                "losses.random_background. Add masks or turn these off."
+                f"{self.views.names[index]} got no mask; expected one for losses.mask, "
+                "losses.cover or losses.random_background. Add masks or turn these off."
             )
         image = frame.image if frame.mask is None or what == "image" else frame.mask[..., None]
         if size != 1:
@@ -76,8 +91,12 @@ class Frames:
             shape = (cameras.height, cameras.width)
             image = F.interpolate(image.permute(2, 0, 1)[None], shape, mode="area")[0]
             image = image.permute(1, 2, 0).contiguous()
-        self._kept[key] = image
-        self._bytes += image.nbytes
+        self._keep(key, image)
+        return image
+
+    def _keep(self, key: tuple[int, float, str], value: Tensor) -> None:
+        """What was used longest ago goes beyond the budget."""
+        self._kept[key] = value
+        self._bytes += value.nbytes
         while self._bytes > self.budget and len(self._kept) > 1:
             self._bytes -= self._kept.popitem(last=False)[1].nbytes
-        return image

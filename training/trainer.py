@@ -29,6 +29,7 @@ from clay4d.training.losses import photometric_loss
 from clay4d.training.masks import check_masks, colours_and_moves, mask_loss
 from clay4d.training.motions import build_motion, place_motion
 from clay4d.training.poses import PoseRefinement
+from clay4d.training.priors import check_priors, cover_loss, depth_loss
 from clay4d.training.rates import Optimisers
 from clay4d.training.regularisers import motion_loss
 from clay4d.training.start import first_rows, with_points
@@ -89,6 +90,7 @@ class Trainer:
         self.scene = self._first_scene()
         if not resuming:
             check_masks(config, self.scene.raw)
+        check_priors(config.losses, dataset)
         if config.losses.random_background and dataset.background is None:
             raise ValueError(
                 "losses.random_background got true for pictures without transparency; expected "
@@ -165,11 +167,12 @@ class Trainer:
         views = cameras.viewmats if self.poses is None else self.poses(index)
         image, meta = self._draw(cameras, views, background)
         image, drawn_mask = image[..., :3], image[..., 3:]
+        known = self._known(index, size, meta)
         if self.exposure is not None:
             row = self.camera_rows[self.dataset.train.camera_ids[index]]
             image = self.exposure(image, row)
         loss = photometric_loss(image, target, ssim_weight=self.config.losses.ssim)
-        total = self._regularised(loss, float(cameras.times[0]))
+        total = self._regularised(loss, float(cameras.times[0])) + known
         if drawn_mask.shape[-1]:
             mask = self.frames.mask(index, size)
             total = total + self.config.losses.mask * mask_loss(drawn_mask[..., 0], mask)
@@ -208,12 +211,28 @@ class Trainer:
         if self.config.losses.mask > 0 and self.moving:
             colors, degree = colours_and_moves(colors, self.scene.raw["moves"]), None
             background = torch.cat([background, torch.zeros(1, 1)], 1)
-        image, _, meta = rasterization(
+        losses = self.config.losses
+        image, alphas, meta = rasterization(
             g.means, g.quats, g.scales, g.opacities, colors, viewmats,
             cameras.Ks, cameras.width, cameras.height, sh_degree=degree,
             packed=False, backgrounds=background, **raster_options(self.scene),
+            render_mode="RGB+ED" if losses.depth > 0 else "RGB",
         )  # fmt: skip
-        return image[0], meta
+        image, meta["alpha"] = image[0], alphas[0, ..., 0]
+        if losses.depth > 0:
+            image, meta["depth"] = image[..., :-1], image[..., -1]
+        return image, meta
+
+    def _known(self, index: int, size: float, meta: dict[str, Any]) -> Tensor:
+        """The terms of what is known beside the colours: depth and cover."""
+        losses, total = self.config.losses, torch.zeros(())
+        if losses.depth > 0:
+            prior, drawn = self.frames.depth(index, size), (meta["depth"], meta["alpha"])
+            inverse = losses.inverse_depth
+            total = total + losses.depth * depth_loss(*drawn, prior, inverse=inverse)
+        if losses.cover > 0:
+            total = total + losses.cover * cover_loss(meta["alpha"], self.frames.mask(index, size))
+        return total
 
     def _regularised(self, loss: Tensor, time: float) -> Tensor:
         losses = self.config.losses

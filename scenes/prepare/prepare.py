@@ -27,6 +27,7 @@ from clay4d.scenes.loaders.ply import write_points
 from clay4d.scenes.loaders.transforms import FLIP
 from clay4d.scenes.loaders.upright import turned, upright
 from clay4d.scenes.prepare.choose import LOOK, Look, choose, look_through
+from clay4d.scenes.prepare.depths import Depths
 from clay4d.scenes.prepare.moving import moving_mask
 from clay4d.scenes.prepare.poses import check_sfm, find_poses
 from clay4d.scenes.prepare.report import Report, advice, contact_sheet, shown, write_report
@@ -74,6 +75,7 @@ def prepare(
     *,
     frames: int = FRAMES,
     size: int = LONGEST,
+    depths: str | Path | None = None,
     say: Say | None = None,
 ) -> Prepared:
     """Turn raw video or pictures into a data set with camera poses, as `clay4d prepare` does.
@@ -87,8 +89,9 @@ def prepare(
 
     Args:
         source: a film, a folder of films, or a folder of pictures. out: a new folder. frames: the
-            most that are kept of a film, or of all films together where cameras move. size: longer side of the written pictures, pixels. say: is
-            told how far it is.
+            most that are kept of a film, or of all films together where cameras move. size: longer side of the written pictures, pixels.
+        depths: a folder of depth that another tool found for the pictures (see `Depths`); it goes
+            into the data set in its own unit, for `losses.depth`. say: is told how far it is.
 
     Raises:
         FileNotFoundError: no such source.
@@ -105,13 +108,14 @@ def prepare(
         if value < least:
             raise ValueError(f"{what} got {value}; expected at least {least}. Choose a higher one.")
     sources, target = find_sources(Path(source)), Path(out)
+    known = None if depths is None else Depths(Path(depths), cameras=len(sources))
     check_new_folder(target, name="out")
     target.parent.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch,
         folder_written_whole(target, name="out") as data,
     ):
-        report = _Run(sources, Path(scratch), data, frames, size, say).run(Path(source).name)
+        report = _Run(sources, Path(scratch), data, frames, size, say, known).run(Path(source).name)
     return Prepared(target, report)
 
 
@@ -119,10 +123,11 @@ class _Run:
     """One call of `prepare`: its settings, a scratch folder and the folder of the data."""
 
     def __init__(
-        self, sources: list[Source], work: Path, data: Path, frames: int, size: int, say: Say
-    ) -> None:
+        self, sources: list[Source], work: Path, data: Path, frames: int, size: int, say: Say,
+        depths: Depths | None = None,
+    ) -> None:  # fmt: skip
         self.sources, self.work, self.data = sources, work, data
-        self.frames, self.size, self.say = frames, size, say
+        self.frames, self.size, self.say, self.depths = frames, size, say, depths
         (work / "images").mkdir()
         self.report = Report("", cameras=len(sources))
         self.sizes: dict[str, tuple[int, int]] = {}
@@ -286,6 +291,9 @@ class _Run:
             if timed and last > 0:
                 frames[-1]["time"] = min(((shot.time or 0.0) - start) / last, 1.0)
         meta: dict[str, Any] = {"camera_model": "PINHOLE"}
+        if self.depths is not None:
+            self.depths.check_used()
+            meta["depth_unit_scale_factor"] = 1.0
         if timed and last > 0:
             meta["duration"] = last
         if points is not None and len(points):
@@ -342,6 +350,14 @@ class _Run:
             at.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(undistort_nearest(lens, full).astype(np.uint8)).save(at)
             entry["moving_path"] = f"moving/{shot.name}.png"
+        if self.depths is not None:
+            source = self.sources[shot.camera]
+            depth = self.depths.read(source, shot.index, width=width, height=height)
+            if depth is not None:
+                at = self.data / "depths" / f"{shot.name}.npy"
+                at.parent.mkdir(parents=True, exist_ok=True)
+                np.save(at, undistort_nearest(lens, depth))
+                entry["depth_file_path"] = f"depths/{shot.name}.npy"
         return entry
 
 

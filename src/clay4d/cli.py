@@ -124,8 +124,9 @@ def render(
 
 
 def prepare(
-    source: tyro.conf.Positional[Path], *, out: Path, frames: int = 150, size: int = 1280
-) -> None:
+    source: tyro.conf.Positional[Path], *, out: Path, frames: int = 150, size: int = 1280,
+    depths: Path | None = None,
+) -> None:  # fmt: skip
     """Turn a film, a folder of films or of pictures into a data set with camera poses.
 
     Args:
@@ -133,6 +134,8 @@ def prepare(
         out: a new folder for the data.
         frames: the most that are kept of a film.
         size: longer side of the written pictures, in pixels.
+        depths: a folder of depth from another tool, 16-bit PNG or npy named as the pictures, or for films
+            by the frame's number (00000.png); trained on with --losses.depth.
     """
     from time import monotonic
 
@@ -143,7 +146,7 @@ def prepare(
     def say(text: str) -> None:
         print(f"{monotonic() - start:5.0f} s  {text}", file=sys.stderr, flush=True)
 
-    done = run(source, out, frames=frames, size=size, say=say)
+    done = run(source, out, frames=frames, size=size, depths=depths, say=say)
     print(done.report.text())
     print(
         f"{out}: see contact_sheet.png. Train on it with: clay4d train quick --data {out} --out RUN"

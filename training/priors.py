@@ -1,0 +1,90 @@
+"""What pictures alone do not say: depth known from elsewhere, and where there is something at all.
+
+Depth from another tool (a monocular network, stereo, a sensor) is rarely in the scene's unit, so it is
+compared up to a scale and a shift; masks are compared with how much of each pixel is covered.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from clay4d.scenes import Dataset
+from clay4d.training.config import Losses
+
+LEAST_ALPHA = 0.5
+"""Cover below which a pixel's drawn depth means nothing."""
+FEWEST = 16
+"""Pixels that two depths must share to be compared."""
+
+Map = Float[Tensor, "H W"]
+
+
+def depth_loss(drawn: Map, alpha: Map, prior: Map, *, inverse: bool = False) -> Float[Tensor, ""]:
+    """One minus the correlation of drawn and known depth, 0 to 2; scale and shift of both are free.
+
+    A prior that is right up to a positive scale and a shift costs nothing. Only `drawn` gets a gradient.
+
+    Args:
+        drawn: depth along the camera's axis, metres. alpha: cover of each pixel, 0 to 1; those
+            below a half are left out.
+        prior: known depth in any unit, 0 where unknown.
+        inverse: whether the prior is inverse depth, as monocular networks give it.
+
+    Source: Ranftl et al. 2022 (scale and shift); Zhu et al. 2024 (FSGS), who take Pearson's correlation.
+
+    >>> depth = torch.rand(8, 8) + 1
+    >>> round(float(depth_loss(depth, torch.ones(8, 8), 3 * depth + 2)), 4)
+    0.0
+    """
+    known = (prior > 0) & (alpha.detach() > LEAST_ALPHA) & (drawn.detach() > 0)
+    if int(known.sum()) < FEWEST:
+        return 0 * drawn.sum()
+    a, b = drawn[known], prior[known]
+    if inverse:
+        a = 1 / a
+    a, b = a - a.mean(), b - b.mean()
+    # A flat depth, drawn or known, says nothing: its correlation is zero.
+    spread = (a.square().sum() * b.square().sum()).add(1e-20).sqrt()
+    return 1 - (a * b).sum() / spread
+
+
+def cover_loss(alpha: Map, mask: Map) -> Float[Tensor, ""]:
+    """Mean absolute difference of cover and mask, both 0 to 1.
+
+    >>> float(cover_loss(torch.ones(2, 2), torch.zeros(2, 2)))
+    1.0
+    """
+    return (alpha - mask).abs().mean()
+
+
+def smaller_depth(depth: Map, height: int, width: int) -> Map:
+    """Depth averaged down over the pixels where it is known; 0 where most of a pixel is unknown.
+
+    >>> smaller_depth(torch.tensor([[2.0, 0.0], [4.0, 3.0]]), 1, 1).tolist()
+    [[3.0]]
+    """
+    known = (depth > 0).float()
+    both = torch.stack([depth * known, known])[None]
+    small = torch.nn.functional.interpolate(both, (height, width), mode="area")[0]
+    total, share = small[0], small[1]
+    return torch.where(share >= 0.5, total / share.clamp_min(1e-6), torch.zeros_like(total))
+
+
+def check_priors(losses: Losses, dataset: Dataset) -> None:
+    """Refuse a weight of depth or masks where the data has none.
+
+    Raises:
+        ValueError: names the weight and what the data lacks.
+    """
+    if losses.depth > 0 and not dataset.train.has_depth:
+        raise ValueError(
+            f"losses.depth got {losses.depth:g} for {dataset.name}, whose pictures have no depth; expected "
+            "depth_file_path in transforms.json. Add depth or set losses.depth to 0."
+        )
+    if losses.cover > 0 and dataset.train[0].mask is None:
+        raise ValueError(
+            f"losses.cover got {losses.cover:g} for {dataset.name}, whose pictures have no masks; "
+            "expected alpha or masks. Add them or set losses.cover to 0."
+        )
