@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := $(filter-out tests benchmarks build,$(patsubst %/__init__.py,%,$(wildcard */__init__.py)))
 
-.PHONY: demo test lint types links blender genesis nerfstudio report bench format docs fuzz kills distributed
+.PHONY: demo test lint types links blender genesis nerfstudio report bench format docs fuzz kills distributed torchrun
 
 # A small scene: simulated, trained on and shown in about three minutes; nothing is downloaded.
 demo: runs/demo/index.html
@@ -77,6 +77,10 @@ kills: .venv/ready
 distributed: .venv/ready
 	$(BIN)/pip install -q -e ".[distributed]" -c constraints.txt
 	$(BIN)/python -m pytest -q tests/test_distributed.py
+
+# Training in several processes under torchrun: the same bits as in one, also after a kill.
+torchrun: .venv/ready
+	$(BIN)/python -m pytest -q tests/world_model/test_processes.py
 
 # Khronos' validator of glTF is for the tests alone, which skip where npm or its package is missing.
 # torch first and alone: the pinned version is the CPU build, an unpinned one brings CUDA.

@@ -24,6 +24,8 @@ class TrainWorldCommand:
     """A run whose encoder, decoder and slots are taken over; only the reasoner is trained."""
     resume: bool = False
     """Go on from the last checkpoint of each stage, with the run's config."""
+    shards: int | None = None
+    """Batches of a step, dealt out among the processes that torchrun starts; one for each by default."""
 
 
 def train_world() -> None:
@@ -83,7 +85,7 @@ def train_world_command(args: list[str]) -> None:
 
     known = presets(WorldModelConfig, preset_folder(), prefix="train-world")
     if args and args[0].endswith((".yaml", ".yml")):
-        own = load_config(WorldModelConfig, args[0], but=("data", "perception_run"))
+        own = load_config(WorldModelConfig, args[0], but=("data", "perception_run", "shards"))
         known = {args[0]: ("", own)}
     command: Any = tyro.extras.subcommand_type_from_defaults(
         {
@@ -101,6 +103,7 @@ def train_world_command(args: list[str]) -> None:
     from clay4d.world_model.training.run import train_world
 
     train_world(
-        given.config, given.data, given.out, perception=given.perception_run, resume=given.resume
-    )
+        given.config, given.data, given.out, perception=given.perception_run,
+        resume=given.resume, shards=given.shards,
+    )  # fmt: skip
     print(f"{given.out}: trained. Try: clay4d generate PROMPT --weights {given.out} --out RUN")

@@ -23,6 +23,7 @@ class BeginningsStage:
     """The stage that trains what all reasoners have in common on prompts alone."""
 
     name = "beginnings"
+    shards = 1
 
     def __init__(self, model: WorldModel, cached: CachedWorlds, *, seed: int) -> None:
         config = model.config.beginnings

@@ -31,6 +31,7 @@ class ConceptStage:
     """The stage that trains the autoencoder of segments on cached slots."""
 
     name = "concepts"
+    shards = 1
 
     def __init__(
         self, config: ConceptConfig, coder: SegmentCoder, cached: CachedWorlds, *, seed: int

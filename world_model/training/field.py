@@ -24,6 +24,7 @@ class FieldStage:
     """The stage that trains the field decoder; encoder and stage stay as they are."""
 
     name = "field"
+    shards = 1
 
     def __init__(
         self, config: FieldConfig, model: WorldModel, worlds: WorldSet, *, seed: int

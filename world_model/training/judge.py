@@ -22,6 +22,7 @@ class JudgeStage:
     """The stage that trains the judge on all objects of some moments."""
 
     name = "judge"
+    shards = 1
 
     def __init__(
         self, config: JudgeConfig, judge: LooksJudge, worlds: WorldSet, *, seed: int

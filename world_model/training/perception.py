@@ -28,6 +28,7 @@ class PerceptionStage:
     """The stage that trains encoder and decoder; all draws depend on seed and step."""
 
     name = "perception"
+    shards = 1
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class PerceptionStage:
         )
         measured = measure(truth, objects=objects)
         parts = pixel_losses(drawn, turned.slots, truth, measured)
-        early = step < config.geometry * config.steps
+        early = step // self.shards < config.geometry * config.steps
         total = parts.total(
             mask=config.mask_weight, centroid=(10 if early else 1) * config.centroid_weight
         )

@@ -62,6 +62,7 @@ class ReasoningStage:
     """The stage that trains everything between slots and slots."""
 
     name = "reasoning"
+    shards = 1
 
     def __init__(
         self,
@@ -115,7 +116,9 @@ class ReasoningStage:
         most = self.config.thoughts[1]
         if self.config.curriculum <= 0:
             return most
-        stage = min(int(step / (self.config.curriculum * self.steps) * (most + 1)), most)
+        stage = min(
+            int(step // self.shards / (self.config.curriculum * self.steps) * (most + 1)), most
+        )
         if float(torch.rand(1, generator=draws)) < self.config.mixed:
             stage = int(torch.randint(0, stage + 1, (1,), generator=draws))
         return stage

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from clay4d import processes
 from clay4d.config import load_config, save_config
 from clay4d.files import written_whole
 from clay4d.training.memory import keep_freed_memory
@@ -28,7 +29,7 @@ from clay4d.world_model.training.perception import PerceptionStage
 from clay4d.world_model.training.reasoning import ReasoningStage, set_scales
 from clay4d.world_model.training.score import episodes, exit_scores, forecast_errors
 from clay4d.world_model.training.segment import SegmentStage
-from clay4d.world_model.training.stage import run_stage
+from clay4d.world_model.training.stage import Stage, run_stage
 from clay4d.world_model.training.warm import ensure_world_kernels
 from clay4d.world_model.worlds import WorldEvent, WorldSet, open_worlds
 from clay4d.world_model.worlds.store import read_index
@@ -52,6 +53,7 @@ def train_world(
     *,
     perception: str | Path | None = None,
     resume: bool = False,
+    shards: int | None = None,
 ) -> WorldModel:
     """Train a world model on worlds, in stages: pixels to slots, reasoning on slots, through pixels.
 
@@ -63,59 +65,96 @@ def train_world(
         data: a folder of `make_worlds`.
         perception: a run whose encoder, decoder and cached slots are taken over, so that reasoners are
             compared on the same slots.
-        resume: go on from the last checkpoint of each stage, with the run's config.
+        resume: go on from the last checkpoint of each stage, with the run's config. So does a process
+            that torchrun has started again.
+        shards: batches of a step, whose mean gradient is followed; one for each process by default.
+            The bits depend on it and not on the processes, of which only the first writes.
 
     Raises:
-        ValueError: worlds that do not fit the config, or a folder that holds a run already.
+        ValueError: shards that the processes cannot share out, worlds that do not fit the config, or a folder that holds a run already.
         FileNotFoundError: no worlds, or no run to take perception from.
         FloatingPointError: the loss turned NaN; the last good checkpoint is kept.
     """
-    out = Path(out)
+    with processes.together():
+        return _train(
+            config, data, Path(out), perception=perception, shards=shards,
+            resume=resume or processes.restarted(),
+        )  # fmt: skip
+
+
+def _train(
+    config: WorldModelConfig,
+    data: str | Path,
+    out: Path,
+    *,
+    perception: str | Path | None,
+    resume: bool,
+    shards: int | None,
+) -> WorldModel:
     torch.set_num_threads(1)  # torch's sums depend on its threads
     keep_freed_memory()
-    ensure_world_kernels()
+    with processes.first_then_others():
+        ensure_world_kernels()
     resume = resume and (out / "config.yaml").is_file()
     if resume:
-        beside = ("data", "perception_run")
+        beside = ("data", "perception_run", "shards")
         kept = load_config(dict, out / "config.yaml")
         config = load_config(WorldModelConfig, out / "config.yaml", but=beside)
         perception = kept.get("perception_run") if perception is None else perception
+        shards = int(kept.get("shards", 1))
     elif (out / "config.yaml").exists():
         raise ValueError(f"{out} holds a run already; expected a new folder. Or use --resume.")
+    shards = processes.count() if shards is None else shards
+    processes.check_shards(shards)
     shared = None if perception is None else _perception_of(Path(perception))
     worlds = open_worlds(data, split="train")
     _check_worlds(worlds, config, data)
     if shared is not None:
-        config = dataclasses.replace(
-            config,
-            encoder=shared.config.encoder,
-            decoder=shared.config.decoder,
-            fields=shared.config.fields,
-            beginnings=shared.config.beginnings,
-        )
-    if not resume:
+        config = _perceiving_as(config, shared.config)
+    processes.wait()  # all have looked for a run before there is one
+    if not resume and processes.is_first():
         where = None if perception is None else str(perception)
-        save_config(out / "config.yaml", config, data=str(data), perception_run=where)
+        more = {} if shards == 1 else {"shards": shards}
+        save_config(out / "config.yaml", config, data=str(data), perception_run=where, **more)
     model = new_model(config, worlds)
-    _perceive(model, shared, worlds, out, resume=resume)
+    how = How(resume, shards)
+    _perceive(model, shared, worlds, out, how)
     folder = out if perception is None else Path(perception)
-    cached = cached_worlds(
-        worlds, model.encoder, folder / SLOTS, context=config.reasoning.segment, seed=0
-    )
+    with processes.first_then_others():
+        cached = cached_worlds(
+            worlds, model.encoder, folder / SLOTS, context=config.reasoning.segment, seed=0
+        )
     set_scales(model, cached)
-    _begin(model, cached, out, shared=folder, resume=resume)
-    _conceive(model, cached, out, resume=resume)
+    _begin(model, cached, out, how, shared=folder)
+    _conceive(model, cached, out, how)
     stage = ReasoningStage(config.reasoning, model, cached, seed=config.seed)
-    run_stage(
-        stage, out, every=config.checkpoint_every, resume=resume, keep=config.keep_checkpoints
-    )
-    _tune(model, worlds, out, resume=resume)
-    model.save(out / MODEL, **_notes(config, data, worlds))
-    judge = folder / JUDGE
-    write_scores(
-        out / "metrics.json", model, data, judge=LooksJudge.load(judge) if judge.is_file() else None
-    )
+    how.run(stage, out, every=config.checkpoint_every, keep=config.keep_checkpoints)
+    _tune(model, worlds, out, how)
+    if processes.is_first():
+        model.save(out / MODEL, **_notes(config, data, worlds))
+        judge = folder / JUDGE
+        known = LooksJudge.load(judge) if judge.is_file() else None
+        write_scores(out / "metrics.json", model, data, judge=known)
+    processes.wait()
     return model
+
+
+@dataclasses.dataclass(frozen=True)
+class How:
+    """How all stages of a run are trained."""
+
+    resume: bool
+    shards: int
+
+    def run(self, stage: Stage, out: Path, *, every: int, keep: bool = False) -> None:
+        """Train a stage to its end."""
+        run_stage(stage, out, every=every, resume=self.resume, keep=keep, shards=self.shards)
+
+
+def _perceiving_as(config: WorldModelConfig, other: WorldModelConfig) -> WorldModelConfig:
+    """A config with what another run's slots depend on."""
+    names = ("encoder", "decoder", "fields", "beginnings")
+    return dataclasses.replace(config, **{name: getattr(other, name) for name in names})
 
 
 def new_model(config: WorldModelConfig, worlds: WorldSet) -> WorldModel:
@@ -164,7 +203,7 @@ def write_scores(
 
 
 def _perceive(
-    model: WorldModel, shared: WorldModel | None, worlds: WorldSet, out: Path, *, resume: bool
+    model: WorldModel, shared: WorldModel | None, worlds: WorldSet, out: Path, how: How
 ) -> None:
     """Give the model an encoder and a decoder: those of another run, or newly trained ones."""
     if shared is not None:
@@ -177,48 +216,49 @@ def _perceive(
     stage = PerceptionStage(
         config.perception, worlds, model.encoder, model.decoder, seed=config.seed
     )
-    run_stage(stage, out, every=config.checkpoint_every, resume=resume)
+    how.run(stage, out, every=config.checkpoint_every)
     segment = SegmentStage(config.segment, model.segmenter, worlds, seed=config.seed)
-    run_stage(segment, out, every=config.checkpoint_every, resume=resume)
+    how.run(segment, out, every=config.checkpoint_every)
     if config.judge.steps:
         judge = LooksJudge()
         learns = JudgeStage(config.judge, judge, worlds, seed=config.seed)
-        run_stage(learns, out, every=config.checkpoint_every, resume=resume)
-        judge.save(out / JUDGE)
+        how.run(learns, out, every=config.checkpoint_every)
+        if processes.is_first():
+            judge.save(out / JUDGE)
     if config.fields.steps:
         fields = FieldStage(config.fields, model, worlds, seed=config.seed)
-        run_stage(fields, out, every=config.checkpoint_every, resume=resume)
-    model.save(out / PERCEPTION, stage="perception")
+        how.run(fields, out, every=config.checkpoint_every)
+    if processes.is_first():
+        model.save(out / PERCEPTION, stage="perception")
 
 
-def _begin(
-    model: WorldModel, cached: CachedWorlds, out: Path, *, shared: Path, resume: bool
-) -> None:
+def _begin(model: WorldModel, cached: CachedWorlds, out: Path, how: How, *, shared: Path) -> None:
     """Give the model its first words: those of the run that perception is from, or newly learned ones."""
     if shared != out and (shared / BEGINNINGS).is_file():
         take_over(model.dynamics, WorldModel.load(shared / BEGINNINGS).dynamics)
         return
     stage = BeginningsStage(model, cached, seed=model.config.seed)
-    run_stage(stage, out, every=model.config.checkpoint_every, resume=resume)
-    model.save(out / BEGINNINGS, stage="beginnings")
+    how.run(stage, out, every=model.config.checkpoint_every)
+    if processes.is_first():
+        model.save(out / BEGINNINGS, stage="beginnings")
 
 
-def _conceive(model: WorldModel, cached: CachedWorlds, out: Path, *, resume: bool) -> None:
+def _conceive(model: WorldModel, cached: CachedWorlds, out: Path, how: How) -> None:
     """Make the space that concept reasoners think in, the same for every seed."""
     if model.dynamics.coder is None:
         return
     stage = ConceptStage(model.config.concepts, model.dynamics.coder, cached, seed=0)
-    run_stage(stage, out, every=model.config.checkpoint_every, resume=resume)
+    how.run(stage, out, every=model.config.checkpoint_every)
     freeze_concepts(model, cached)
 
 
-def _tune(model: WorldModel, worlds: WorldSet, out: Path, *, resume: bool) -> None:
+def _tune(model: WorldModel, worlds: WorldSet, out: Path, how: How) -> None:
     if not model.config.tune.steps:
         return
     from clay4d.world_model.training.tune import TuneStage
 
     stage = TuneStage(model.config.tune, model, worlds, seed=model.config.seed)
-    run_stage(stage, out, every=model.config.checkpoint_every, resume=resume)
+    how.run(stage, out, every=model.config.checkpoint_every)
 
 
 def _perception_of(run: Path) -> WorldModel:

@@ -24,6 +24,7 @@ class SegmentStage:
     """The stage that trains the segmenter on single pictures."""
 
     name = "segment"
+    shards = 1
 
     def __init__(
         self, config: SegmentConfig, segmenter: Segmenter, worlds: WorldSet, *, seed: int

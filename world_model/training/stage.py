@@ -17,6 +17,7 @@ import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from clay4d import processes
 from clay4d.scenes.store import read_tensors, write_tensors
 from clay4d.scenes.store_checks import check_entries, check_like
 
@@ -34,6 +35,8 @@ class Stage(Protocol):
     lr: float
     modules: Mapping[str, nn.Module]
     """What is trained, by name."""
+    shards: int
+    """Batches of a step of the run; shares of the whole go by `step // shards`."""
 
     def losses(self, step: int) -> dict[str, Tensor]:
         """The loss under "loss", differentiable, and other numbers to show."""
@@ -64,8 +67,16 @@ def rate(stage: Stage, step: int) -> float:
 class Run:
     """A stage, its optimiser and how many steps are done."""
 
-    def __init__(self, stage: Stage) -> None:
-        self.stage, self.done, self.seconds = stage, 0, 0.0
+    def __init__(self, stage: Stage, *, shards: int = 1) -> None:
+        """A run at its first step.
+
+        Args:
+            shards: batches of a step, whose mean gradient moves the parameters; dealt out among the
+                processes under torchrun. Step k has the batches that steps k·shards and following of
+                a run with one shard have.
+        """
+        self.stage, self.done, self.seconds, self.shards = stage, 0, 0.0, shards
+        stage.shards = shards
         self.parameters = {
             f"{name}.{key}": value
             for name, module in stage.modules.items()
@@ -87,19 +98,61 @@ class Run:
         """
         for group in self.adam.param_groups:
             group["lr"] = rate(self.stage, self.done)
-        said = self.stage.losses(self.done)
-        value = said["loss"].item()
+        said = self._gradients() if self.shards == 1 else self._mean_gradients()
+        value = said["loss"]
         if not math.isfinite(value):
             raise FloatingPointError(
                 f"loss got {value} at step {self.done} of {self.stage.name}; expected "
                 "a number. Resume from the last checkpoint with a lower rate."
             )
-        self.adam.zero_grad()
-        said["loss"].backward()
         torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
         self.adam.step()
         self.done += 1
+        return said
+
+    def _gradients(self, shard: int = 0) -> dict[str, float]:
+        """Leave the gradients of one batch; gives what was said of it."""
+        self.adam.zero_grad()
+        said = self.stage.losses(self.done * self.shards + shard)
+        if math.isfinite(said["loss"].item()):
+            said["loss"].backward()
         return {k: v.item() for k, v in said.items()}
+
+    @torch.no_grad()
+    def _mean_gradients(self) -> dict[str, float]:
+        """Leave the mean gradient of all shards, and the mean of what they made of the buffers."""
+        before = {k: v.clone() for k, v in self.buffers.items()}
+        rows, told = [], []
+        for shard in processes.own_shards(self.shards):
+            for name, value in before.items():
+                self.buffers[name].copy_(value)
+            with torch.enable_grad():
+                told.append(self._gradients(shard))
+            rows.append(self._packed(told[-1]["loss"]))
+        mean = processes.summed(rows) / self.shards
+        self._unpack(mean)
+        return _means(told) | {"loss": float(mean[-1])}
+
+    def _packed(self, loss: float) -> Tensor:
+        """Gradients, whether there are any, buffers and the loss as one row of numbers."""
+        parameters = self.parameters.values()
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        there = torch.tensor([float(p.grad is not None) for p in parameters])
+        moved = [v.float() for v in self.buffers.values() if v.is_floating_point()]
+        return torch.cat([t.flatten() for t in (*grads, there, *moved, torch.tensor([loss]))])
+
+    def _unpack(self, mean: Tensor) -> None:
+        there = mean[sum(p.numel() for p in self.parameters.values()) :]
+        start = 0
+        for parameter, any_there in zip(self.parameters.values(), there, strict=False):
+            part = mean[start : start + parameter.numel()].view_as(parameter)
+            parameter.grad = part.clone() if any_there > 0 else None
+            start += parameter.numel()
+        start += len(self.parameters)
+        for value in self.buffers.values():
+            if value.is_floating_point():
+                value.copy_(mean[start : start + value.numel()].view_as(value))
+                start += value.numel()
 
     def save(self, path: Path) -> None:
         """Write parameters, buffers, Adam's averages and the step, whole or not at all."""
@@ -154,21 +207,32 @@ class Run:
 
 
 def run_stage(
-    stage: Stage, out: Path, *, every: int, resume: bool = False, keep: bool = False
+    stage: Stage,
+    out: Path,
+    *,
+    every: int,
+    resume: bool = False,
+    keep: bool = False,
+    shards: int = 1,
 ) -> None:
     """Train a stage to its end, leaving `NAME.checkpoint.safetensors`, curves and previews in `out`.
 
     Args:
         keep: leave every checkpoint, and the beginning, as `steps/NAME.STEP.safetensors` too.
+        shards: batches of a step, dealt out among the processes, of which only the first writes.
     """
     if stage.steps == 0:
         return
     from torch.utils.tensorboard import SummaryWriter
 
-    run, checkpoint = Run(stage), out / f"{stage.name}.checkpoint.safetensors"
+    run, checkpoint = Run(stage, shards=shards), out / f"{stage.name}.checkpoint.safetensors"
     if resume and checkpoint.is_file():
         run.load(checkpoint)
     if run.done >= stage.steps:
+        return
+    if not processes.is_first():
+        while run.done < stage.steps:
+            run.step()
         return
     if keep and run.done == 0:
         run.save(_kept(out, stage, 0))

@@ -29,6 +29,7 @@ class TuneStage:
     """Encoder, dynamics and decoder, trained together on the first segment and the next."""
 
     name = "tune"
+    shards = 1
 
     def __init__(
         self, config: TuneConfig, model: WorldModel, worlds: WorldSet, *, seed: int

@@ -1,0 +1,106 @@
+"""Under torchrun: the same bits at any number of processes, one writer, and going on after a kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from clay4d import processes
+from clay4d.config import save_config
+from clay4d.world_model.model import WorldModel
+from clay4d.world_model.training.config import WorldModelConfig
+from clay4d.world_model.training.run import train_world
+from clay4d.world_model.training.segment import SegmentStage
+from clay4d.world_model.training.stage import Run
+from clay4d.world_model.worlds import open_worlds
+
+
+def torchrun(workers: int, config: Path, worlds: Path, out: Path, *more: str) -> list[str]:
+    return [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={workers}",
+        *more, "-m", "clay4d", "train-world", str(config), "--data", str(worlds), "--out", str(out),
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def preset(small_config: WorldModelConfig, tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    save_config(path, small_config)
+    return path
+
+
+def bits(out: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in out.glob("*.safetensors") if "checkpoint" not in p.name}
+
+
+def finish(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_two_processes_give_the_bits_of_one_with_twice_the_batches(
+    preset: Path, small_config: WorldModelConfig, small_worlds: Path, tmp_path: Path
+) -> None:
+    train_world(small_config, small_worlds, tmp_path / "one", shards=2)
+    for name in ("two", "again"):
+        finish(torchrun(2, preset, small_worlds, tmp_path / name))
+    one, two, again = (bits(tmp_path / name) for name in ("one", "two", "again"))
+    assert "model.safetensors" in one and one == two == again
+    assert len(list((tmp_path / "two" / "tensorboard").iterdir())) == len(
+        list((tmp_path / "one" / "tensorboard").iterdir())
+    )
+
+
+def test_a_killed_worker_is_started_again_from_the_last_checkpoint(
+    preset: Path, small_config: WorldModelConfig, small_worlds: Path, tmp_path: Path
+) -> None:
+    train_world(small_config, small_worlds, tmp_path / "one", shards=2)
+    out = tmp_path / "killed"
+    command = torchrun(2, preset, small_worlds, out, "--max-restarts=3")
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as group:
+        end = time.monotonic() + 200
+        while not (out / "perception.checkpoint.safetensors").exists():
+            assert time.monotonic() < end and group.poll() is None
+            time.sleep(0.002)
+        children = Path(f"/proc/{group.pid}/task/{group.pid}/children").read_text().split()
+        workers = [c for c in children if b"train-world" in Path(f"/proc/{c}/cmdline").read_bytes()]
+        assert len(workers) == 2
+        os.kill(int(workers[1]), signal.SIGKILL)
+        _, said = group.communicate(timeout=400)
+    assert group.returncode == 0, said[-3000:]
+    assert b"SIGKILL" in said or b"Signal 9" in said or b"exitcode: -9" in said
+    assert bits(out) == bits(tmp_path / "one")
+    assert not [p for p in out.rglob("*") if p.name.startswith(".")]
+
+
+def test_a_step_of_two_shards_follows_their_mean_gradient(
+    small_model: WorldModel, small_config: WorldModelConfig, small_worlds: Path
+) -> None:
+    worlds = open_worlds(small_worlds, split="train")
+    stage = SegmentStage(small_config.segment, small_model.segmenter, worlds, seed=0)
+    losses = [stage.losses(k)["loss"] for k in (0, 1)]
+    mean = torch.stack(losses).mean()
+    parameters = list(small_model.segmenter.parameters())
+    wanted = torch.autograd.grad(mean, parameters)
+    run = Run(stage, shards=2)
+    said = run._mean_gradients()
+    assert said["loss"] == pytest.approx(mean.item(), rel=1e-6)
+    for parameter, grad in zip(parameters, wanted, strict=True):
+        assert parameter.grad is not None
+        torch.testing.assert_close(parameter.grad, grad, rtol=1e-5, atol=1e-7)
+
+
+def test_shards_that_cannot_be_dealt_out_are_refused(
+    small_config: WorldModelConfig, small_worlds: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="shards got 0 for 1 processes; expected a multiple"):
+        train_world(small_config, small_worlds, tmp_path / "a", shards=0)
+    assert not (tmp_path / "a").exists()
+    assert processes.rank() == 0 and processes.count() == 1
