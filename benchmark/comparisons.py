@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
 from clay4d.benchmark.results import Pane, Shown
+from clay4d.benchmark.scenes4d import write_pairs
 from clay4d.renderers.video import write_video
 from clay4d.world_model.worlds import World
 
@@ -143,7 +144,7 @@ def write_comparisons(
     titles: Mapping[str, str],
     note: str = "",
 ) -> tuple[Shown, ...]:
-    """Write a film of each scene for the truth and each system into `out`/films, and say where they are.
+    """Write films of each scene into `out`/films, pages of any two as 4D scenes into `out`/scenes.
 
     Args:
         worlds: by scene. paths: by system and scene. titles: by scene, what each comparison is called.
@@ -158,5 +159,7 @@ def write_comparisons(
             frames = film(world, paths.get((system, scene)) if system else None, seen=seen)
             write_video(out / name, frames, fps=FPS)
             panes.append(Pane(system or "truth", name))
-        shown.append(Shown(titles[scene], tuple(panes), note))
+        own = {s: paths[s, scene] for s in systems if (s, scene) in paths}
+        pairs = write_pairs(out, world, own, scene=scene, seen=seen)
+        shown.append(Shown(titles[scene], tuple(panes), note, pairs))
     return tuple(shown)

@@ -9,13 +9,14 @@ from html import escape
 from pathlib import Path
 
 from clay4d.benchmark.results import Shown
+from clay4d.benchmark.scenes4d import links
 
 STYLE = (
     ".panes{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:.6rem}"
     ".panes figure{margin:0}.panes video{width:100%;display:block;background:#888;border-radius:4px}"
     ".panes figcaption{font-size:.85rem;overflow-wrap:anywhere}"
     ".bar{display:flex;gap:.6rem;align-items:center;margin:.4rem 0 1.6rem}.bar input{flex:1}"
-    ".bar button{font:inherit;padding:.1rem .8rem}h3{font-size:1rem;margin:1.2rem 0 .4rem;font-weight:600}"
+    ".bar button{font:inherit;padding:.1rem .8rem}.pairs{margin:-1rem 0 1.6rem}.pairs a{display:inline-block;padding:.15rem .8rem .15rem 0}h3{font-size:1rem;margin:1.2rem 0 .4rem;font-weight:600}"
 )
 SCRIPT = """
 for (const film of document.querySelectorAll('.film')) {
@@ -73,7 +74,7 @@ def films(shown: Sequence[Shown], folder: Path) -> str:
         parts.append(
             f'<div class="film"><h3>{escape(one.title)}</h3><div class="panes">{figures}</div>'
             '<div class="bar"><button>Play</button><input type="range" min="0" max="1" step="0.001" '
-            'value="0.5" aria-label="moment"></div></div>'
+            f'value="0.5" aria-label="moment"></div>{links(one.pairs, folder)}</div>'
         )
     if not parts:
         return ""

@@ -117,12 +117,29 @@ class Pane:
 
     def __post_init__(self) -> None:
         for path in (self.video, *([self.scene] if self.scene else [])):
-            parts = PurePosixPath(path).parts
-            if not parts or path.startswith("/") or ".." in parts or "\\" in path or ":" in path:
-                raise ValueError(
-                    f"pane {self.label!r} got {path!r}; expected a path relative to results.json, "
-                    "inside its folder. Put the file there."
-                )
+            _check_inside(path, f"pane {self.label!r}")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two systems' answers as 4D scenes on one clock; the page's path is relative to results.json."""
+
+    left: str
+    right: str
+    page: str
+    """An HTML player."""
+
+    def __post_init__(self) -> None:
+        _check_inside(self.page, f"pair {self.left!r}, {self.right!r}")
+
+
+def _check_inside(path: str, what: str) -> None:
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts or "\\" in path or ":" in path:
+        raise ValueError(
+            f"{what} got {path!r}; expected a path relative to results.json, inside its folder. "
+            "Put the file there."
+        )
 
 
 @dataclass(frozen=True)
@@ -132,6 +149,8 @@ class Shown:
     title: str
     panes: tuple[Pane, ...]
     note: str = ""
+    pairs: tuple[Pair, ...] = ()
+    """Any two of them as 4D scenes."""
 
 
 @dataclass(frozen=True)

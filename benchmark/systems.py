@@ -42,7 +42,8 @@ MOST_WIND = 7.0
 """Metres per second."""
 REACH, SPEED = 0.03, 1.0
 """Metres and metres per second by which a fitted start may differ from the estimated one."""
-ROUNDS = 40
+ROUNDS, TOLERANCE, FIT_STEP = 6, 1e-3, 1 / 480
+"""Of a fit: evaluations, the relative gain that ends it, and its simulations' step in seconds, longer than usual."""
 SAMPLES = 8
 """Futures that a world model draws besides the likeliest."""
 OTHER_SCENE = "A green cylinder stands still. A yellow ball falls."
@@ -206,6 +207,7 @@ class FittedEngine:
         )
         self._air = air
         self._engine: Engine = make_engine("mujoco")
+        self._fast: Engine = make_engine("mujoco", step=FIT_STEP)
         self._plain = NominalEngine()
 
     def predict(self, observation: Observation, times: Float[np.ndarray, " T"]) -> Prediction:
@@ -240,8 +242,9 @@ class FittedEngine:
             # Only what was seen is simulated while fitting.
             short = replace(scene, duration=float(clock[-1]) + 1 / scene.fps)
             fitted = identify(
-                [Experiment(short, tracks)], unknowns, engine=self._engine, rounds=ROUNDS
-            )
+                [Experiment(short, tracks)], unknowns, engine=self._fast, rounds=ROUNDS,
+                tolerance=TOLERANCE,
+            )  # fmt: skip
             path = self._engine.run(fitted.apply(scene), check=False)
         except (ValueError, np.linalg.LinAlgError):
             return self._plain.predict(observation, times)

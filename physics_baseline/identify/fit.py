@@ -116,6 +116,7 @@ def identify(
     *,
     engine: Engine | None = None,
     rounds: int = 40,
+    tolerance: float = 1e-9,
     progress: Callable[[int], None] | None = None,
 ) -> Identified:
     """Find the unknowns that all experiments share, by least squares.
@@ -126,6 +127,7 @@ def identify(
     Args:
         engine: which simulates; None: MuJoCo.
         rounds: evaluations at most, not counting those of the derivatives.
+        tolerance: relative change of squares or unknowns below which the search ends.
         progress: told the number of simulations done, now and then.
 
     Raises:
@@ -140,7 +142,7 @@ def identify(
     [-3.7]
     """
     problem = _Problem(experiments, unknowns, engine or make_engine(), progress)
-    return problem.solve(rounds)
+    return problem.solve(rounds, tolerance)
 
 
 def profile_interval(
@@ -246,25 +248,27 @@ class _Problem:
         """The sum of squares at some values."""
         return float((self.residuals((values - self.low) / self.range) ** 2).sum())
 
-    def _fit(self, start: np.ndarray, rounds: int) -> Any:
+    def _fit(self, start: np.ndarray, rounds: int, tolerance: float = 1e-9) -> Any:
         x = np.clip((start - self.low) / self.range, 1e-6, 1 - 1e-6)
         return least_squares(
             self.residuals, x, jac=self.derivatives, bounds=(0.0, 1.0), x_scale="jac",
-            max_nfev=rounds, xtol=1e-9, ftol=1e-9, gtol=1e-9,
+            max_nfev=rounds, xtol=tolerance, ftol=tolerance, gtol=tolerance,
         )  # fmt: skip
 
     def minimum(self, start: np.ndarray, rounds: int) -> float:
         """The least sum of squares that a search from `start` finds."""
         return 2 * float(self._fit(start, rounds).cost)
 
-    def solve(self, rounds: int) -> Identified:
+    def solve(self, rounds: int, tolerance: float = 1e-9) -> Identified:
         n = len(self.unknowns)
         if n == 0 or self.seen + sum(u.prior is not None for u in self.unknowns) < n:
             raise ValueError(
                 f"unknowns got {n}, with {self.seen} numbers seen; expected 1 to as many as those. "
                 "See more, or fix some unknowns."
             )
-        fitted = self._fit(guesses(self.experiments[0].scene, self.unknowns, self.engine), rounds)
+        fitted = self._fit(
+            guesses(self.experiments[0].scene, self.unknowns, self.engine), rounds, tolerance
+        )
         J = self.derivatives(fitted.x, central=True)
         rest = fitted.fun[: len(fitted.fun) - sum(u.prior is not None for u in self.unknowns)]
         rms = float(np.sqrt((rest**2).sum() / max(self.seen - n, 1)))
