@@ -76,6 +76,7 @@ def evaluate_run(
     *,
     split: str = "test",
     data: str | Path | None = None,
+    background: tuple[float, float, float] | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
     """Evaluate a training run on a split of its data and leave RUN/metrics.json.
@@ -85,13 +86,20 @@ def evaluate_run(
     Args:
         run: folder of a run, or a scene's file.
         data: where the data is now, if not where it was trained on.
+        background: colour, 0 to 1, to lay pictures with alpha over; the data's own by default.
 
     Raises:
         FileNotFoundError: no run, or no data.
-        ValueError: data without that split.
+        ValueError: data without that split; a background for pictures without alpha, or no colour.
     """
     scene, _, trained_on = load_run(run)
-    views = with_poses(load_dataset(data_folder(data, trained_on)), run).split(split)
+    dataset = load_dataset(data_folder(data, trained_on), background=background)
+    if background is not None and dataset.split(split).pixels(0).shape[2] < 4:
+        raise ValueError(
+            f"background got {background} for pictures without transparency; expected pictures "
+            "with alpha. Leave it out."
+        )
+    views = with_poses(dataset, run).split(split)
     metrics = evaluate(scene, views, name=split, progress=progress)
     write_metrics(run, metrics)
     return metrics

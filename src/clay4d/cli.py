@@ -54,19 +54,28 @@ def train() -> None:
     """Train a scene from posed pictures."""
 
 
-def evaluate(run: Run, *, split: str = "test", data: Path | None = None) -> None:
+def evaluate(
+    run: Run,
+    *,
+    split: str = "test",
+    data: Path | None = None,
+    background: tuple[float, float, float] | None = None,
+) -> None:
     """Measure a run on views it was not trained on, and leave RUN/metrics.json.
 
     Args:
         run: folder of a training run, a scene's file (.ply, .spz …), or a folder of .ply files.
         split: views to measure on.
         data: where the data is, if not where the run was trained on it.
+        background: red, green and blue, 0 to 1, behind pictures with alpha; white is usual.
     """
     _check_run(run)
     _announce_kernels(20)
     from clay4d.training.evaluate import evaluate_run, metrics_path
 
-    metrics = evaluate_run(run, split=split, data=data, progress=sys.stderr.isatty())
+    metrics = evaluate_run(
+        run, split=split, data=data, background=background, progress=sys.stderr.isatty()
+    )
     _print_metrics(metrics, metrics_path(run))
 
 

@@ -9,11 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from clay4d.renderers import render
 from clay4d.renderers.video import to_bytes
 from clay4d.scenes import Cameras, Gaussians, Views
-from clay4d.training.evaluate import evaluate, write_metrics
+from clay4d.scenes.exchange.ply import write_ply
+from clay4d.scenes.motion import Static
+from clay4d.scenes.splat_scene import SplatScene, raw_from_gaussians
+from clay4d.training.evaluate import EQUAL, evaluate, evaluate_run, write_metrics
 from clay4d.training.metrics import psnr, ssim
 
 
@@ -86,3 +90,41 @@ def test_no_views_are_named() -> None:
     none = Views(views.cameras[torch.zeros(0, dtype=torch.long)], [], views.pixels)
     with pytest.raises(ValueError, match="views of test got none; expected at least one picture."):
         evaluate(Rise(), none)
+
+
+@pytest.fixture
+def cut_out(tmp_path: Path) -> Path:
+    """Pictures of nothing: half of each is a red that alpha hides whole."""
+    pixels = np.zeros((20, 24, 4), np.uint8)
+    pixels[:, :12, 0] = 255
+    (tmp_path / "train").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "train" / "0.png")
+    pose = np.eye(4).tolist()
+    frames = [{"file_path": "./train/0", "transform_matrix": pose, "time": 0.0}]
+    for name in ("train", "test"):
+        text = json.dumps({"camera_angle_x": 0.7, "frames": frames})
+        (tmp_path / f"transforms_{name}.json").write_text(text)
+    return tmp_path
+
+
+def behind_the_camera() -> SplatScene:
+    """One Gaussian that the camera of `cut_out` does not see."""
+    g = Gaussians.from_points(torch.tensor([[0.0, 0, 5]]), torch.zeros(1, 3))
+    return SplatScene(raw_from_gaussians(g), Static())
+
+
+def test_pictures_with_alpha_are_laid_over_another_background(
+    cut_out: Path, tmp_path: Path
+) -> None:
+    write_ply(behind_the_camera(), tmp_path / "one.ply")
+    for background in (None, (0.0, 0.0, 0.0), (0.2, 0.9, 0.4)):
+        found = evaluate_run(tmp_path / "one.ply", data=cut_out, background=background)
+        assert found["psnr"] == EQUAL
+
+
+def test_a_background_for_opaque_pictures_is_refused(cut_out: Path, tmp_path: Path) -> None:
+    opaque = np.full((20, 24, 3), 90, np.uint8)
+    Image.fromarray(opaque).save(cut_out / "train" / "0.png")
+    write_ply(behind_the_camera(), tmp_path / "one.ply")
+    with pytest.raises(ValueError, match="without transparency"):
+        evaluate_run(tmp_path / "one.ply", data=cut_out, background=(0.0, 0.0, 0.0))
