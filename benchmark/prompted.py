@@ -22,6 +22,7 @@ from jaxtyping import Float, UInt8
 
 from clay4d.benchmark.cases import Case, Measured, Place
 from clay4d.benchmark.suites import SuiteConfig
+from clay4d.jit import one_torch_thread
 from clay4d.physics_baseline.engines import SimulationError, make_engine
 from clay4d.physics_baseline.planner import PlanError, plan
 from clay4d.physics_baseline.spec import FixedCamera, SunLight
@@ -126,7 +127,7 @@ class PromptedModel:
     def __init__(self, weights: str | Path | None = None, *, seed: int = 0) -> None:
         from clay4d.world_model.generate import TEMPERATURE, load_weights
 
-        torch.set_num_threads(1)
+        one_torch_thread()
         self._model, self._seed, self._temperature = load_weights(weights), seed, TEMPERATURE
 
     def predict(self, prompt: Prompt, _times: Any) -> Made:

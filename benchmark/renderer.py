@@ -20,6 +20,7 @@ from torch import Tensor
 
 from clay4d.benchmark.cases import Case, Measured, Place
 from clay4d.benchmark.suites import SuiteConfig
+from clay4d.jit import one_torch_thread
 from clay4d.renderers import rasterization
 from clay4d.renderers.torch_reference import rasterization_reference
 
@@ -92,7 +93,7 @@ def draw_splats(
     >>> found.image.shape, len(found.gradients)
     ((8, 8, 3), 5)
     """
-    torch.set_num_threads(1)
+    one_torch_thread()
     leaves = [x.to(dtype).requires_grad_() for x in splats.tensors()]
     view, K = (x.to(dtype) for x in splats.camera())
     weights = splats.weights().to(dtype)

@@ -30,6 +30,7 @@ from clay4d.benchmark.statistics import paired
 from clay4d.benchmark.suites import Claim
 from clay4d.config import from_dict, to_dict
 from clay4d.files import written_whole
+from clay4d.jit import one_torch_thread
 from clay4d.world_model.generate import load_weights
 from clay4d.world_model.model import WorldModel
 from clay4d.world_model.training.cache import CachedWorlds, cached_worlds
@@ -199,7 +200,7 @@ def run_study(
         FileNotFoundError: no worlds there.
         ValueError: a folder that holds something, or a run of another config.
     """
-    torch.set_num_threads(1)
+    one_torch_thread()
     run = Run(config, Path(out), resume=resume)
     model = model or load_weights(None if weights is None else Path(weights))
     study(run, material(config, model, Path(data), Path(out)))

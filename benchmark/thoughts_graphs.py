@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from clay4d.benchmark.graph_reasoners import ARMS, GraphTraining, answers, train_arm
 from clay4d.benchmark.graphs import (
@@ -32,6 +31,7 @@ from clay4d.benchmark.graphs import (
 from clay4d.benchmark.statistics import Interval, bootstrap, paired
 from clay4d.config import to_dict
 from clay4d.files import written_whole
+from clay4d.jit import one_torch_thread
 from clay4d.world_model.reasoners import Size
 
 DEEPER = "deeper end"
@@ -101,7 +101,7 @@ def run_graphs(
         FileNotFoundError: a folder without the files.
         ValueError: a folder that holds something, or a run of another config.
     """
-    torch.set_num_threads(1)
+    one_torch_thread()
     config = config or GraphConfig()
     digest = hashlib.sha256(json.dumps(to_dict(config), sort_keys=True).encode()).hexdigest()
     _open(out, digest, resume=resume)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -47,3 +49,35 @@ def test_modules_that_import_each_other_have_a_key(modules: Path) -> None:
     )
     jit._source.cache_clear()
     assert len(jit.source_key("clay4d.caller")) == 16
+
+
+BITS = """
+import hashlib, sys, torch
+from clay4d.jit import one_torch_thread
+one_torch_thread()
+sys.path.insert(0, {tests!r})
+from conftest import swinging_dataset
+from clay4d.training.config import ControlNodes, Schedule, TrainConfig
+from clay4d.training.trainer import Trainer
+config = TrainConfig(motion=ControlNodes(nodes=32, settle=5), steps=40, schedule=Schedule(coarse=((0.0, 1.0),)))
+trainer = Trainer(config, swinging_dataset(8))
+for _ in range(config.steps):
+    trainer.step()
+print(torch.get_num_threads())
+tensors = [*trainer.scene.raw.values(), *trainer.scene.motion.tensors().values()]
+print(hashlib.sha256(b"".join(t.detach().numpy().tobytes() for t in tensors)).hexdigest())
+"""
+
+
+def test_numbas_threads_do_not_become_torchs_nor_decide_a_trained_bit() -> None:
+    """Numba's pool sets OpenMP's number of threads when it starts, and with it torch's sums."""
+    told = []
+    for threads in ("1", "2"):
+        code = BITS.format(tests=str(Path(__file__).parent))
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=300,
+            env={**os.environ, "NUMBA_NUM_THREADS": threads, "OMP_NUM_THREADS": threads},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        told.append(done.stdout.split())
+    assert told[0] == told[1] and told[0][0] == "1"

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from clay4d.config import from_dict, load_config, save_config
+from clay4d.jit import one_torch_thread
 from clay4d.renderers.render import render
 from clay4d.scenes import Dataset
 from clay4d.scenes.exchange.sequence import SplatSequence, is_sequence
@@ -76,7 +77,7 @@ def train(
     """
     out = Path(out)
     # Torch's sums depend on its threads, and its pool and Numba's would fight over the cores.
-    torch.set_num_threads(1)
+    one_torch_thread()
     keep_freed_memory()
     if minutes is not None and not minutes > 0:
         raise ValueError(f"minutes got {minutes}; expected more than 0.")

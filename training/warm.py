@@ -17,7 +17,7 @@ from pathlib import Path
 import numba
 import torch
 
-from clay4d.jit import cache_folder
+from clay4d.jit import cache_folder, one_torch_thread
 from clay4d.renderers import render
 from clay4d.scenes import Cameras, Dataset, Gaussians, Views
 from clay4d.scenes.motion import Static as Still
@@ -98,7 +98,7 @@ def _configs() -> list[TrainConfig]:
 
 def main() -> None:
     """Train each for some steps."""
-    torch.set_num_threads(1)
+    one_torch_thread()
     data = _dataset()
     for config in _configs():
         kind = Trainer if config.field is None else FieldTrainer

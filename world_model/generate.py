@@ -14,6 +14,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from clay4d.jit import one_torch_thread
 from clay4d.renderers.paths import look_at
 from clay4d.renderers.render import render
 from clay4d.scenes import Cameras
@@ -88,7 +89,7 @@ def generate(
         raise ValueError(f"out got {target}, which holds something; expected a new folder.")
     if explain and target is None:
         raise ValueError("explain got no folder; expected one for its page. Give out.")
-    torch.set_num_threads(1)  # torch's sums depend on its threads
+    one_torch_thread()  # torch's sums depend on its threads
     model = load_weights(weights)
     if exit_below:
         _stop_early(model, exit_below)

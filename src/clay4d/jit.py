@@ -66,6 +66,23 @@ def _source(path: str) -> bytes:
     return Path(path).read_bytes()
 
 
+def one_torch_thread() -> None:
+    """Let torch compute on one thread, so that its sums do not depend on the machine's cores.
+
+    Numba's threads, when the first kernel starts them, set OpenMP's number for the whole process, which
+    is torch's too and would undo `torch.set_num_threads`; so they are started here, before it.
+
+    >>> import torch
+    >>> one_torch_thread()
+    >>> torch.get_num_threads()
+    1
+    """
+    import torch  # what only asks for the cache's folder does without
+
+    numba.get_num_threads()
+    torch.set_num_threads(1)
+
+
 def _compile(function: Any, **options: Any) -> Any:
     """Compile when called; the place in the cache is settled here."""
     before = numba.config.CACHE_DIR

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import torch
 
+from clay4d.jit import one_torch_thread
 from clay4d.world_model.decoders import DecoderSize
 from clay4d.world_model.encoder import EncoderSize
 from clay4d.world_model.model import WorldModel
@@ -69,5 +69,5 @@ def small_config() -> WorldModelConfig:
 @pytest.fixture
 def small_model(small_config: WorldModelConfig, small_worlds: Path) -> WorldModel:
     """A model with random weights that knows the small worlds' words."""
-    torch.set_num_threads(1)
+    one_torch_thread()
     return new_model(small_config, open_worlds(small_worlds, split="train")).eval()

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from clay4d.jit import one_torch_thread
 from clay4d.scenes.store import write_tensors
 from clay4d.world_model.patcher.byte_model import FORMAT, START, WEIGHTS
 from clay4d.world_model.patcher.corpus import build_corpus
@@ -128,5 +129,5 @@ def held_out_bits(model: nn.Module, held: bytes, length: int) -> float:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
+    one_torch_thread()
     train_byte_model(sys.argv[1] if len(sys.argv) > 1 else WEIGHTS, ByteTraining())

@@ -13,6 +13,7 @@ import torch
 from clay4d import processes
 from clay4d.config import load_config, save_config
 from clay4d.files import written_whole
+from clay4d.jit import one_torch_thread
 from clay4d.training.memory import keep_freed_memory
 from clay4d.world_model.judge import LooksJudge, prompt_scores
 from clay4d.world_model.model.text import vocabulary
@@ -91,7 +92,7 @@ def _train(
     resume: bool,
     shards: int | None,
 ) -> WorldModel:
-    torch.set_num_threads(1)  # torch's sums depend on its threads
+    one_torch_thread()  # torch's sums depend on its threads
     keep_freed_memory()
     with processes.first_then_others():
         ensure_world_kernels()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from clay4d.jit import one_torch_thread
 from clay4d.training.warm import FOLDERS, ensure_kernels
 from clay4d.world_model.decoders import GaussianDecoder, draw
 from clay4d.world_model.decoders.gaussians import DecoderSize
@@ -26,7 +27,7 @@ def ensure_world_kernels() -> None:
 
 def main() -> None:
     """One step of perception on squares that no world shows."""
-    torch.set_num_threads(1)
+    one_torch_thread()
     torch.manual_seed(0)
     masks = torch.zeros(1, 2, 2, 32, 32, dtype=torch.uint8)
     masks[..., 8:20, 8:20] = 1
