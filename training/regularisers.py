@@ -18,6 +18,8 @@ from clay4d.training.config import Losses
 
 ANCHORS = 512
 """Gaussians that a step looks at."""
+CROWD = 20_000
+"""Gaussians, drawn anew at each step, among which neighbours are looked for: a tree of 100,000 takes a step's time."""
 NEIGHBOURS = 8
 INTERVAL = 1 / 30
 """Share of the scene's time between the moments of `smoothness`."""
@@ -89,13 +91,16 @@ def motion_loss(
     total = scene.raw["means"].new_zeros(())
     if count < 2:
         return total
-    chosen = torch.randperm(count, generator=draws)[:ANCHORS]
+    crowd = torch.randperm(count, generator=draws)[:CROWD]
+    chosen = crowd[:ANCHORS]
     other = float(torch.rand((), generator=draws))
     share = time / scene.duration if scene.duration > 0 else 0.0
     pairs = losses.rigidity > 0 or losses.isometry > 0
     near = weights = None
     if pairs:
-        chosen, near, weights = _neighbourhood(scene.raw["means"].detach(), chosen)
+        among = scene.raw["means"].detach()[crowd]
+        found, near, weights = _neighbourhood(among, torch.arange(len(chosen)))
+        chosen = crowd[found]
     raw = {k: v.index_select(0, chosen) for k, v in scene.raw.items()}
     now = scene.motion.move(raw, share)
     if near is not None and weights is not None:
