@@ -61,9 +61,10 @@ blender: .venv/blender/ready
 report: .venv/ready
 	$(BIN)/python benchmarks/report.py
 
-# Speed of the rasteriser, the loss and Adam, each against a rival timed in turn with it.
+# Speed and memory, on scenes that a seed makes: the rasteriser, the loss and Adam, each against a rival timed in turn
+# with it; files of Gaussians; exports of many moments; the viewer's server; the HTML player. About N minutes.
 bench: .venv/ready
-	$(BIN)/python benchmarks/rasterizer.py
+	for script in rasterizer splat_files streaming viewer player; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 # 10,000 damaged inputs of every format; goes on where it stopped. FORMATS="ply spz-3" chooses some.
 fuzz: .venv/ready

@@ -14,6 +14,7 @@ from clay4d.benchmark.results import Results, load_results
 from clay4d.benchmark.run import run_suite
 from clay4d.benchmark.suites import SUITES
 from clay4d.files import written_whole
+from clay4d.pages import html_page
 
 ORDER = {
     "renderer": 1, "predict": 30, "generate": 6, "ood": 60, "hidden-physics": 120, "thoughts": 15,
@@ -110,10 +111,5 @@ def page(parts: Sequence[Part]) -> str:
             f'<h2>{part.suite}</h2><p>{escape(summary(part.results))}</p>'
             f'<p><a href="{part.suite}/report.html">The whole report</a></p>'
         )  # fmt: skip
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>clay4d benchmark</title><style>{STYLE}</style></head><body><h1>clay4d benchmark: all suites</h1>"
-        + "\n".join(rows) + "</body></html>\n"
-    )  # fmt: skip
+    body = "\n".join(["<main><h1>clay4d benchmark: all suites</h1>", *rows, "</main>"])
+    return html_page(title="clay4d benchmark", body=body, style=STYLE)
