@@ -62,7 +62,7 @@ report: .venv/ready
 	$(BIN)/python benchmarks/report.py
 
 # Speed and memory, on scenes that a seed makes: the rasteriser, the loss and Adam, each against a rival timed in turn
-# with it; files of Gaussians; exports of many moments; the viewer's server; the HTML player. About N minutes.
+# with it; files of Gaussians; exports of many moments; the viewer's server; the HTML player.
 bench: .venv/ready
 	for script in rasterizer splat_files streaming viewer player; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
