@@ -61,9 +61,10 @@ blender: .venv/blender/ready
 report: .venv/ready
 	$(BIN)/python benchmarks/report.py
 
-# Speed of the rasteriser, the loss and Adam, each against a rival timed in turn with it.
+# Speed of the rasteriser, the loss and Adam, each against a rival timed in turn with it, and of radiance fields.
 bench: .venv/ready
 	$(BIN)/python benchmarks/rasterizer.py
+	$(BIN)/python benchmarks/field.py
 
 # 10,000 damaged inputs of every format; goes on where it stopped. FORMATS="ply spz-3" chooses some.
 fuzz: .venv/ready
