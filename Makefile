@@ -62,9 +62,9 @@ report: .venv/ready
 	$(BIN)/python benchmarks/report.py
 
 # Speed and memory, on scenes that a seed makes: the rasteriser, the loss and Adam, each against a rival timed in turn
-# with it; files of Gaussians; exports of many moments; the viewer's server; the HTML player.
+# with it; radiance fields; files of Gaussians; exports of many moments; the viewer's server; the HTML player.
 bench: .venv/ready
-	for script in rasterizer splat_files streaming viewer player; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for script in rasterizer field splat_files streaming viewer player; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 # 10,000 damaged inputs of every format; goes on where it stopped. FORMATS="ply spz-3" chooses some.
 fuzz: .venv/ready

@@ -328,7 +328,8 @@ class TrainConfig:
     motion: Motion = dataclasses.field(default_factory=Static)
     """How the scene moves."""
     field: KPlanes | None = None
-    """A radiance field in the place of Gaussians, which then has all settings but steps and seed."""
+    """A radiance field in the place of Gaussians: only steps, seed and checkpoint_every count beside it,
+    and other settings that are not as by default are refused."""
     start: Start = dataclasses.field(default_factory=Start)
     """Where the Gaussians come from."""
     density: Density = dataclasses.field(default_factory=McmcDensity)
