@@ -81,7 +81,7 @@ distributed: .venv/ready
 
 # Training in several processes under torchrun: the same bits as in one, also after a kill.
 torchrun: .venv/ready
-	$(BIN)/python -m pytest -q tests/world_model/test_processes.py
+	$(BIN)/python -m pytest -q tests/training/test_shards.py tests/world_model/test_processes.py
 
 # Khronos' validator of glTF is for the tests alone, which skip where npm or its package is missing.
 # torch first and alone: the pinned version is the CPU build, an unpinned one brings CUDA.
