@@ -279,9 +279,11 @@ class Trainer:
 
     def _regularised(self, loss: Tensor, time: float, draw: int) -> Tensor:
         losses = self.config.losses
-        if self.moving and max(losses.rigidity, losses.isometry, losses.smoothness) > 0:
+        wanted = max(losses.rigidity, losses.isometry, losses.smoothness) > 0
+        if self.moving and wanted and draw % losses.motion_every == 0:
             draws = generator(self.config.seed, 5, draw)
-            loss = loss + motion_loss(self.scene, time, losses, extent=self.size, draws=draws)
+            term = motion_loss(self.scene, time, losses, extent=self.size, draws=draws)
+            loss = loss + losses.motion_every * term
         density = self.config.density
         if isinstance(density, McmcDensity) and self.progress < density.stop:
             raw = self.scene.raw
