@@ -309,6 +309,8 @@ class Losses:
     """Weight of how badly drawn depth correlates with the data's, whose scale and shift are free."""
     inverse_depth: bool = False
     """Whether the data's depth is inverse, as monocular networks give it."""
+    tracks: float = 0.0
+    """Weight of how far what a pixel shows is, at another moment, from where the data's tracks see it."""
     rigidity: float = 0.0
     """Weight of how far neighbours are from turning as one (Luiten et al. 2024)."""
     isometry: float = 0.0
