@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from clay4d.config import from_dict, load_config, save_config
 from clay4d.jit import one_torch_thread
@@ -35,6 +35,7 @@ from clay4d.training.live import live_view
 from clay4d.training.memory import keep_freed_memory
 from clay4d.training.plan import plan_steps
 from clay4d.training.poses import save_poses
+from clay4d.training.progress import columns
 from clay4d.training.start import with_points
 from clay4d.training.trainer import Report, Trainer
 from clay4d.training.warm import ensure_kernels
@@ -81,19 +82,8 @@ def train(
     keep_freed_memory()
     if minutes is not None and not minutes > 0:
         raise ValueError(f"minutes got {minutes}; expected more than 0.")
-    if steps is not None and steps < 1:
-        raise ValueError(f"steps got {steps}; expected at least 1.")
     resume = resume and (out / "config.yaml").exists()
-    if resume:
-        config = load_config(TrainConfig, out / "config.yaml", but=("data",))
-    elif (out / "config.yaml").exists():
-        raise ValueError(f"{out} holds a run already; expected a new folder. Or use --resume.")
-    else:
-        if seed is not None:
-            config = dataclasses.replace(config, seed=seed)
-        if steps is not None:
-            config = dataclasses.replace(config, steps=steps)
-    check_config(config)
+    config = _settled(config, out, steps=steps, seed=seed, resume=resume)
     ensure_kernels()
     began = time.monotonic()
     dataset = load_dataset(data)
@@ -115,6 +105,25 @@ def train(
             _loop(trainer, out, began - spent, after_step)
         save_scene(out / SCENE, trainer.scene)
     return trainer.scene
+
+
+def _settled(
+    config: TrainConfig, out: Path, *, steps: int | None, seed: int | None, resume: bool
+) -> TrainConfig:
+    """The config that a run follows: the given one, or the one that it began with."""
+    if steps is not None and steps < 1:
+        raise ValueError(f"steps got {steps}; expected at least 1.")
+    if resume:
+        config = load_config(TrainConfig, out / "config.yaml", but=("data",))
+    elif (out / "config.yaml").exists():
+        raise ValueError(f"{out} holds a run already; expected a new folder. Or use --resume.")
+    else:
+        if seed is not None:
+            config = dataclasses.replace(config, seed=seed)
+        if steps is not None:
+            config = dataclasses.replace(config, steps=steps)
+    check_config(config)
+    return config
 
 
 @contextmanager
@@ -175,12 +184,10 @@ def _loop(trainer: AnyTrainer, out: Path, began: float, after_step: Callable[[],
 
     config = trainer.config
     writer = SummaryWriter(str(out / "tensorboard"))
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
-        TimeRemainingColumn(), TextColumn("{task.fields[state]}"),
-    )  # fmt: skip
     watched, console = sys.stderr.isatty(), Console(stderr=True)
-    with Progress(*columns, refresh_per_second=2, console=console, disable=not watched) as progress:
+    with Progress(
+        *columns(), refresh_per_second=2, console=console, disable=not watched
+    ) as progress:
         task = progress.add_task("training", total=config.steps, state="")
         recent: list[float] = []
         while trainer.step_done < config.steps:
