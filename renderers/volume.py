@@ -24,7 +24,7 @@ from clay4d.renderers.march import (
     still_alive,
 )
 from clay4d.scenes import Cameras
-from clay4d.scenes.fields.kplanes import direction_harmonics, find_features
+from clay4d.scenes.fields.kplanes import direction_harmonics
 from clay4d.scenes.fields.scene import FieldScene
 
 WAVE = 8
@@ -125,9 +125,8 @@ def find_places(
 
 def _seen(scene: FieldScene, points: Any, rays: Any, depths: Any, passed: Any) -> tuple[Any, ...]:
     """The places of a wave that can be seen, and their features; `passed` grows by their density."""
-    features = find_features(points, scene.field.planes, scene.field.levels)
-    density, _ = scene.field.density(torch.from_numpy(features))
-    depth = density.numpy() * np.float32(scene.step / scene.extent)
+    features, density = scene.field.find_density(points)
+    depth = density * np.float32(scene.step / scene.extent)
     kept = np.empty(len(points), np.bool_)
     seen = see_through(depth, rays, passed, np.float32(CLEAR), np.float32(OPAQUE), kept)
     found = (points, rays, depths, features)

@@ -315,6 +315,9 @@ class Losses:
     """Weight of how much distances to neighbours change over time."""
     smoothness: float = 0.0
     """Weight of how much centres bend off a straight path within a thirtieth of the time."""
+    motion_every: int = 1
+    """Steps from one with the last three terms to the next, which has them as many times over: cheaper, and alike in
+    what long runs learn."""
     poses: bool = False
     """Whether a small motion of each training camera is learned; test cameras stay as they are."""
     random_background: bool = False
@@ -328,7 +331,8 @@ class TrainConfig:
     motion: Motion = dataclasses.field(default_factory=Static)
     """How the scene moves."""
     field: KPlanes | None = None
-    """A radiance field in the place of Gaussians, which then has all settings but steps and seed."""
+    """A radiance field in the place of Gaussians: only steps, seed and checkpoint_every count beside it,
+    and other settings that are not as by default are refused."""
     start: Start = dataclasses.field(default_factory=Start)
     """Where the Gaussians come from."""
     density: Density = dataclasses.field(default_factory=McmcDensity)

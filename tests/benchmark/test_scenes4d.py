@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from clay4d.benchmark.comparisons import write_comparisons
-from clay4d.benchmark.report_films import STYLE, films, policy
+from clay4d.benchmark.report_films import SCRIPT, STYLE, films
 from clay4d.benchmark.results import Pair, Shown
 from clay4d.benchmark.scenes4d import links, path_scene
+from clay4d.pages import html_page
 from clay4d.world_model.worlds import World, open_worlds
 
 SEEN = 6
@@ -73,10 +74,8 @@ def test_any_two_have_a_small_page(world: World, tmp_path: Path) -> None:
 def test_a_link_of_the_report_opens_two_scenes_on_one_clock(
     world: World, browser: Any, tmp_path: Path
 ) -> None:
-    page_text = (
-        f'<!doctype html><meta http-equiv="Content-Security-Policy" content="{policy()}">'
-        f"<style>{STYLE}</style>{films(written(world, tmp_path), tmp_path)}"
-    )
+    body = films(written(world, tmp_path), tmp_path)
+    page_text = html_page(title="films", body=body, style=STYLE, script=SCRIPT)
     (tmp_path / "report.html").write_text(page_text, encoding="utf-8")
     context, errors = browser.new_context(viewport={"width": 900, "height": 560}), []
     context.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)

@@ -133,7 +133,7 @@ def _begun(
     kept = load_config(dict, out / "config.yaml")
     config = load_config(WorldModelConfig, out / "config.yaml", but=beside)
     perception = kept.get("perception_run") if perception is None else perception
-    return config, perception, int(kept.get("shards", 1))
+    return config, perception, kept.get("shards", 1)
 
 
 def _trained(
