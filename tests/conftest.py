@@ -20,7 +20,13 @@ from clay4d.scenes import Cameras, Dataset, Gaussians, Views
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 SOFTWARE_GL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-FIRST = ("test_processes.py", "test_kills.py", "test_fuzz.py", "test_repeatable.py")
+FIRST = (
+    "test_processes.py",
+    "test_shards.py",
+    "test_kills.py",
+    "test_fuzz.py",
+    "test_repeatable.py",
+)
 """Files that take longest: they come first, so that processes that share the tests end together."""
 
 
