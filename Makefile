@@ -3,7 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := $(filter-out tests benchmarks build,$(patsubst %/__init__.py,%,$(wildcard */__init__.py)))
 
-.PHONY: demo test lint types links blender genesis mitsuba nerfstudio report bench format docs fuzz kills distributed torchrun
+# Modules are compiled once for all processes of the tests, whatever the shell is set to.
+unexport PYTHONDONTWRITEBYTECODE
+# Processes that share the tests, a file at a time.
+JOBS ?= 2
+
+.PHONY: demo test lint types kernels links blender genesis mitsuba nerfstudio report bench format docs fuzz kills distributed torchrun
 
 # A small scene: simulated, trained on and shown in about three minutes; nothing is downloaded.
 demo: runs/demo/index.html
@@ -13,8 +18,10 @@ runs/demo/index.html: | .venv/ready
 	rm -rf runs/demo
 	$(BIN)/clay4d demo --out runs/demo
 
-test: .venv/ready lint types
-	$(BIN)/python -m pytest -q
+# Kernels are compiled beside the check of types, each on a core; then the tests.
+test: .venv/ready lint
+	$(MAKE) -j2 types kernels
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -29,6 +36,9 @@ links:
 	rm -rf build/types
 	mkdir -p build/types/clay4d
 	ln -s $(addprefix $(CURDIR)/,$(wildcard src/clay4d/*.py) src/clay4d/py.typed $(PACKAGES)) build/types/clay4d
+
+kernels: .venv/ready
+	$(BIN)/python -c "from clay4d.training.warm import ensure_kernels as a; from clay4d.world_model.training.warm import ensure_world_kernels as b; a(); b()"
 
 types: .venv/ready links
 	MYPYPATH=build/types $(BIN)/mypy

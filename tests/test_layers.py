@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,12 @@ def modules() -> list[Path]:
     return sorted([*found, *(ROOT / "src" / "clay4d").rglob("*.py")])
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """A file's tree, read once for all tests; they do not change it."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
@@ -79,7 +86,7 @@ def allowed(layer: str, target: str) -> bool:
 @pytest.mark.parametrize("path", modules(), ids=name_of)
 def test_imports_go_one_way(path: Path) -> None:
     layer = layer_of(path)
-    for name in imported(ast.parse(path.read_text(encoding="utf-8"))):
+    for name in imported(parsed(path)):
         parts = name.split(".")
         if parts[0] == "clay4d" and len(parts) > 1:
             # `configs` holds data and no code.
@@ -104,7 +111,7 @@ def test_files_stay_short(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)
 def test_what_is_public_says_what_it_does(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parsed(path)
     lacking = [] if ast.get_docstring(tree) or not tree.body else ["the module"]
     lacking += [
         node.name
