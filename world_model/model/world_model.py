@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from clay4d.config import from_dict, to_dict
+from clay4d.scenes.claimed import only_sizes
 from clay4d.scenes.store import read_tensors, write_tensors
 from clay4d.scenes.store_checks import check_entries
 from clay4d.world_model.decoders import GaussianDecoder
@@ -247,7 +248,7 @@ def _claimed(
     if config.reasoning.size.layers > len(tensors) or config.reasoning.modes > LARGEST:
         raise ValueError(f"{path} got fewer tensors than layers; expected some for each.")
     try:
-        with torch.device("meta"):
+        with only_sizes():
             own = cls(config, codec, header["vocabulary"]).state_dict()
         for name in [*own, *tensors]:
             if name not in tensors or name not in own or own[name].shape != tensors[name].shape:
