@@ -19,6 +19,7 @@ from clay4d.cli_benchmark import benchmark
 from clay4d.cli_export import export
 from clay4d.cli_physics import identify, simulate, tools
 from clay4d.cli_plugins import ns_eval, ns_export, ns_train, ns_viewer, run_nerfstudio
+from clay4d.cli_sweep import sweep
 from clay4d.cli_view import view
 from clay4d.cli_world import generate, train_world, train_world_command
 from clay4d.config import load_config, preset_folder, presets
@@ -216,6 +217,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
     "prepare": prepare,
     "train": train,
+    "sweep": sweep,
     "train-world": train_world,
     "evaluate": evaluate,
     "render": render,
