@@ -20,6 +20,7 @@ LIMITS = {
     "start.limit": (1, MANY),
     "start.moments": (1, MANY),
     "start.opacity": (1e-3, 0.999),
+    "losses.motion_every": (1, MANY),
     "motion.nodes": (1, MANY),
     "motion.neighbours": (1, MANY),
     "motion.width": (1, MANY),

@@ -317,6 +317,9 @@ class Losses:
     """Weight of how much distances to neighbours change over time."""
     smoothness: float = 0.0
     """Weight of how much centres bend off a straight path within a thirtieth of the time."""
+    motion_every: int = 1
+    """Steps from one with the last three terms to the next, which has them as many times over: cheaper, and alike in
+    what long runs learn."""
     poses: bool = False
     """Whether a small motion of each training camera is learned; test cameras stay as they are."""
     random_background: bool = False

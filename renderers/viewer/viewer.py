@@ -18,6 +18,7 @@ import viser
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
+from clay4d.pages import html_page
 from clay4d.renderers.keyframes import pinhole
 from clay4d.renderers.paths import focus_point, look_at
 from clay4d.renderers.viewer.look import SHOWS, Look, covariances, draw, seen
@@ -308,8 +309,7 @@ class Viewer:
         """The plain page and its pictures, which are functions of their address alone."""
         parts = urlsplit(request)
         if parts.path == "/frames":
-            page = files(__package__).joinpath("frames.html").read_text(encoding="utf-8")
-            return "text/html; charset=utf-8", page.replace("DURATION", str(self.scene.duration)).encode()  # fmt: skip
+            return "text/html; charset=utf-8", self._plain_page().encode()
         if parts.path != "/frame.jpg":
             return None
         try:
@@ -319,6 +319,11 @@ class Viewer:
         buffer = io.BytesIO()
         Image.fromarray(self.picture(camera, look)).save(buffer, "JPEG", quality=90)
         return "image/jpeg", buffer.getvalue()
+
+    def _plain_page(self) -> str:
+        parts = {k: files(__package__).joinpath(f"frames.{k}").read_text(encoding="utf-8") for k in ("html", "css", "js")}  # fmt: skip
+        body = parts["html"].replace("DURATION", str(self.scene.duration))
+        return html_page(title="clay4d", body=body, style=parts["css"], script=parts["js"], served=True)  # fmt: skip
 
     def _asked(self, query: dict[str, str]) -> tuple[Cameras, Look]:
         turn, rise, zoom, time = (float(query[k]) for k in ("azimuth", "elevation", "zoom", "time"))

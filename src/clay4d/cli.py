@@ -48,6 +48,8 @@ class TrainCommand:
     """Show the scene in the browser while it is trained; the run stays the same, to the bit."""
     port: int = 8080
     """Port for --view; the next free one if it is taken."""
+    shards: int | None = None
+    """Pictures of a step, dealt out among the processes of torchrun; one for each by default."""
 
 
 def train() -> None:
@@ -274,7 +276,8 @@ def _train(args: list[str]) -> None:
 
     port = given.port if given.view else None
     train(
-        given.config, given.data, given.out, minutes=given.minutes, resume=given.resume, view=port
+        given.config, given.data, given.out, minutes=given.minutes, resume=given.resume, view=port,
+        shards=given.shards,
     )  # fmt: skip
     print(f"{given.out}: trained. See it with: clay4d render {given.out}")
 
@@ -288,7 +291,7 @@ def parse_train(args: Sequence[str]) -> TrainCommand:
     """
     known = presets(TrainConfig, preset_folder())
     if args and args[0].endswith((".yaml", ".yml")):
-        own = load_config(TrainConfig, args[0], but=("data",))
+        own = load_config(TrainConfig, args[0], but=("data", "shards"))
         known = {args[0]: ("", own)}
     command: Any = tyro.extras.subcommand_type_from_defaults(
         {

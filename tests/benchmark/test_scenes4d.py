@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from clay4d.benchmark.comparisons import write_comparisons
-from clay4d.benchmark.report_films import STYLE, films, policy
+from clay4d.benchmark.report_films import SCRIPT, STYLE, films
 from clay4d.benchmark.results import Pair, Shown
 from clay4d.benchmark.scenes4d import links, path_scene
+from clay4d.pages import html_page
 from clay4d.world_model.worlds import World, open_worlds
 from clay4d.world_model.worlds.make import make_worlds
 
@@ -78,10 +79,8 @@ def test_a_link_of_the_report_opens_two_scenes_on_one_clock(world: World, tmp_pa
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if not CHROMIUM.exists():
         pytest.skip(f"no browser at {CHROMIUM}; set CHROMIUM to one")
-    page_text = (
-        f'<!doctype html><meta http-equiv="Content-Security-Policy" content="{policy()}">'
-        f"<style>{STYLE}</style>{films(written(world, tmp_path), tmp_path)}"
-    )
+    body = films(written(world, tmp_path), tmp_path)
+    page_text = html_page(title="films", body=body, style=STYLE, script=SCRIPT)
     (tmp_path / "report.html").write_text(page_text, encoding="utf-8")
     with sync_api.sync_playwright() as play:
         browser: Any = play.chromium.launch(

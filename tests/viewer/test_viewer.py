@@ -18,6 +18,7 @@ from PIL import Image
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from clay4d.renderers import render
 from clay4d.renderers.keyframes import KeyFrame
 from clay4d.renderers.paths import read_path
 from clay4d.renderers.viewer import Viewer
@@ -147,6 +148,22 @@ def test_motion_crop_depth_and_alpha() -> None:
     assert pictures["color"][0, 0].tolist() == [255, 255, 255]
     assert pictures["alpha"][0, 0].tolist() == [0, 0, 0] and pictures["alpha"].max() > 230
     assert pictures["depth"][0, 0].tolist() == [0, 0, 0] and pictures["depth"].max() > 50
+
+
+def test_small_gaussians_are_drawn_as_the_scene_was_trained() -> None:
+    """Antialiased scenes in the viewer's pictures, too, cropped or not."""
+    scene = Moving()
+    scene.near, scene.eps2d, scene.antialiased = 0.01, 0.1, True  # type: ignore[attr-defined]
+    K = torch.tensor([[4.0, 0, 8], [0, 4, 8], [0, 0, 1]])
+    view = torch.eye(4)
+    view[2, 3] = 4.0
+    camera = Cameras(view[None], K[None], 16, 16, torch.tensor([0.5]))
+    truth = render(scene, camera, depth=False, backend="reference").images[0]
+    for look in (Look(), Look(crop=((-9.0, -9, -9), (9, 9, 9)))):
+        shown = draw(scene, camera, look, backend="reference")
+        assert np.abs(shown - 255 * truth.clamp(0, 1).numpy()).max() <= 0.51
+    plain = render(scene.at(0.5), camera, depth=False, backend="reference", background=(1, 1, 1))
+    assert (plain.images[0] - truth).abs().max() > 0.05, "the plain way would be seen"
 
 
 def test_covariances_turn_with_the_quaternions() -> None:

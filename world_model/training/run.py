@@ -102,7 +102,7 @@ def _train(
         kept = load_config(dict, out / "config.yaml")
         config = load_config(WorldModelConfig, out / "config.yaml", but=beside)
         perception = kept.get("perception_run") if perception is None else perception
-        shards = int(kept.get("shards", 1))
+        shards = kept.get("shards", 1)
     elif (out / "config.yaml").exists():
         raise ValueError(f"{out} holds a run already; expected a new folder. Or use --resume.")
     shards = processes.count() if shards is None else shards

@@ -135,23 +135,15 @@ class Run:
 
     def _packed(self, loss: float) -> Tensor:
         """Gradients, whether there are any, buffers and the loss as one row of numbers."""
-        parameters = self.parameters.values()
-        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        there = torch.tensor([float(p.grad is not None) for p in parameters])
         moved = [v.float() for v in self.buffers.values() if v.is_floating_point()]
-        return torch.cat([t.flatten() for t in (*grads, there, *moved, torch.tensor([loss]))])
+        return processes.packed(self.parameters.values(), *moved, torch.tensor([loss]))
 
     def _unpack(self, mean: Tensor) -> None:
-        there = mean[sum(p.numel() for p in self.parameters.values()) :]
+        rest = processes.unpack(mean, self.parameters.values())
         start = 0
-        for parameter, any_there in zip(self.parameters.values(), there, strict=False):
-            part = mean[start : start + parameter.numel()].view_as(parameter)
-            parameter.grad = part.clone() if any_there > 0 else None
-            start += parameter.numel()
-        start += len(self.parameters)
         for value in self.buffers.values():
             if value.is_floating_point():
-                value.copy_(mean[start : start + value.numel()].view_as(value))
+                value.copy_(rest[start : start + value.numel()].view_as(value))
                 start += value.numel()
 
     def save(self, path: Path) -> None:
