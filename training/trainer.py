@@ -211,7 +211,7 @@ class Trainer:
         views = cameras.viewmats if self.poses is None else self.poses(index)
         image, meta = self._draw(cameras, views, background)
         image, drawn_mask = image[..., :3], image[..., 3:]
-        known = self._known(index, size, meta) + self._tracked(index, size, views, meta, draw)
+        known = self._known(index, size, meta) + self._tracked(draw, index, views, meta)
         if self.exposure is not None:
             row = self.camera_rows[self.dataset.train.camera_ids[index]]
             image = self.exposure(image, row)
@@ -279,9 +279,7 @@ class Trainer:
             total = total + losses.cover * cover_loss(meta["alpha"], self.frames.mask(index, size))
         return total
 
-    def _tracked(
-        self, index: int, size: float, view: Tensor, meta: dict[str, Any], draw: int
-    ) -> Tensor:
+    def _tracked(self, draw: int, index: int, view: Tensor, meta: dict[str, Any]) -> Tensor:
         """The term of points that another tool has followed."""
         weight, tracks = self.config.losses.tracks, self.dataset.train.tracks
         if weight <= 0 or tracks is None or not self.moving:
@@ -289,7 +287,7 @@ class Trainer:
         draws = generator(self.config.seed, 15, draw)
         return weight * track_term(
             self.scene, meta["drawn"], self.dataset.train.cameras, tracks,
-            index=index, view=view, size=size, draws=draws,
+            index=index, view=view, size=self.picture_size(), draws=draws,
         )  # fmt: skip
 
     def _regularised(self, loss: Tensor, time: float, draw: int) -> Tensor:
