@@ -128,6 +128,16 @@ class AsideParser(Reader):
         self.k = at
         return True
 
+    def _camera_ahead(self) -> bool:
+        at = self.k
+        while at < len(self.words) and any(
+            k in self.words[at] for k in ("DET", "NUM", "ADJ", "STRENGTH")
+        ):
+            if "NOUN" in self.words[at]:
+                return False
+            at += 1
+        return at < len(self.words) and any(k in self.words[at] for k in ("CAM", "WIND", "SHOT"))
+
     def wind(self) -> bool:
         start = self.k
         if self.sees("PREP") and self.words[self.k].text in ("with", "in", "by"):
@@ -162,7 +172,10 @@ class AsideParser(Reader):
             blown = self.things()
             predicate = Predicate("rest", self.said(start))
             self.tails(predicate)
-            predicate.tails = [t for t in predicate.tails if t[0] != "across"]
+            if any(name == "across" for name, _ in predicate.tails):
+                raise PlanError(
+                    f"no rule for wind that blows things across others in {predicate.text!r}."
+                )
             self.out.statements.append(Statement(blown, [predicate], self.said(start)))
         return True
 

@@ -167,6 +167,10 @@ def check_places(story: Story, layout: Layout) -> None:
     for thing, path in story.paths:
         if thing.fixed and (path.kind or path.blow is not None):
             raise PlanError(f"no rule for {thing.phrase.text!r} that moves: it stands fast.")
+        if thing.noun.name == "pendulum" and path.kind not in ("", "swing", "hang"):
+            raise PlanError(
+                f"no rule for a pendulum in {path.texts[-1]!r}; known: it swings, hangs or hits."
+            )
         if path.down and path.kind in ("roll", "slide") and path.ramp is None and not path.off:
             raise PlanError(
                 f"no rule for {thing.phrase.text!r} that goes down where there is no slope."

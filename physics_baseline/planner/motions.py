@@ -77,6 +77,7 @@ class MotionRules(References):
     def _hit(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
         if not path.kind:
             path.kind = "roll" if subject.shape == "sphere" and not subject.soft else "slide"
+            path.kind = "swing" if subject.noun.name == "pendulum" else path.kind
         how = "on" if path.kind == "fall" else "into"
         for thing in objects:
             path.meet(how, thing)

@@ -8,7 +8,7 @@ from clay4d.physics_baseline.planner import verbs as v
 from clay4d.physics_baseline.planner.asides import AsideParser
 from clay4d.physics_baseline.planner.syntax import Phrase, Predicate, Statement
 from clay4d.physics_baseline.planner.vocabulary import Noun
-from clay4d.physics_baseline.planner.words import Word
+from clay4d.physics_baseline.planner.words import PlanError, Word
 
 STARTS = ("DET", "NUM", "ADJ", "NOUN", "GROUP", "PRON", "ONE", "FIRST", "LEADER")
 """Kinds of words with which a thing may begin."""
@@ -80,16 +80,6 @@ class PhraseParser(AsideParser):
             and bool(self.words[self.k]["VERB"][2] & {"present", "base"})
         )
 
-    def _camera_ahead(self) -> bool:
-        at = self.k
-        while at < len(self.words) and any(
-            k in self.words[at] for k in ("DET", "NUM", "ADJ", "STRENGTH")
-        ):
-            if "NOUN" in self.words[at]:
-                return False
-            at += 1
-        return at < len(self.words) and any(k in self.words[at] for k in ("CAM", "WIND", "SHOT"))
-
     def thing(self, *, attach: bool = True, subject: bool = False) -> Phrase:
         start = self.k
         phrase = Phrase()
@@ -141,6 +131,8 @@ class PhraseParser(AsideParser):
         if word is None:
             raise self.refuse("the name of things, such as 'cubes'")
         phrase.noun, phrase.many = word["NOUN"]
+        if phrase.count is not None and phrase.group in ("dozen", "pair"):
+            raise PlanError(f"no rule for {phrase.count} times a {phrase.group}; say the number.")
         if phrase.group == "dozen":
             phrase.count, phrase.group = 12, ""
         elif phrase.group == "pair":
@@ -267,10 +259,14 @@ class PhraseParser(AsideParser):
         kept = (list(phrase.adjectives), list(phrase.measures), list(phrase.predicates))
         found = False
         if self.sees("COMMA"):
-            while self.take("COMMA", "AND") and self._attribute(phrase, subject=subject):
+            while self.take("COMMA", "AND"):
+                self.k += self.sees("DET") and self.words[self.k].text == "each"
+                if not self._attribute(phrase, subject=subject):
+                    break
                 found = True
             before = self.words[self.k - 1] if self.k else None
-            if found and before is not None and "COMMA" in before:
+            ends = self.k >= len(self.words) or self.sees("STOP")
+            if found and before is not None and ("COMMA" in before or ends):
                 return True
         self.reset(mark)
         phrase.adjectives, phrase.measures, phrase.predicates = kept
@@ -314,10 +310,13 @@ class PhraseParser(AsideParser):
 
     def _done_to(self, phrase: Phrase) -> bool:
         """ "into a box placed on a table", "by a ball thrown at 6 m/s"."""
-        if not self.sees("VERB") or self.words[self.k]["VERB"][2] != {"past"} or self.sees("NOUN"):
+        if not self.sees("VERB") or self.sees("NOUN"):
+            return False
+        motion, _, forms = self.words[self.k]["VERB"]
+        if forms != {"past"} and not (forms == {"ing"} and motion in ("rest", "hang", "hold")):
             return False
         made = self.predicate()
-        made.passive = True
+        made.passive = forms == {"past"}
         phrase.predicates.append(made)
         return True
 

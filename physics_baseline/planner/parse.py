@@ -72,6 +72,9 @@ class Parser(FrontParser):
         statement = Statement(subjects, predicates, self.said(start))
         if self._clause_after():
             statement.after = self.sooner()
+        elif self.sees("PREP") and self.words[self.k].text == "after" and self._participle_ahead():
+            self.k += 1  # "falls after being hit by a ball": what came before is told first.
+            statement.predicates = [self.predicate(), *predicates]
         self.out.statements.append(statement)
 
     def _clause_after(self) -> bool:
@@ -88,6 +91,11 @@ class Parser(FrontParser):
         finally:
             self.reset(mark)
             self.last_noun = last
+
+    def _participle_ahead(self) -> bool:
+        if self.sees("IS", ahead=1):
+            return True
+        return self.sees("VERB", ahead=1) and "ing" in self.words[self.k + 1]["VERB"][2]
 
     def sooner(self) -> list[Statement]:
         """What a clause with "after" says, which comes before its sentence."""
@@ -208,6 +216,11 @@ class Parser(FrontParser):
         made.text = self.said(start)
         return made
 
+    def head(self, made: Predicate, way: float) -> None:
+        if made.heading not in (0.0, way):
+            raise PlanError(f"no rule for two directions of {made.motion!r}; expected one.")
+        made.heading = way
+
     def quality(self, made: Predicate) -> None:
         """ "is blue", "is 30 cm wide and heavy": what things are said to be."""
         quality = Phrase(text=made.text)
@@ -220,14 +233,14 @@ class Parser(FrontParser):
     def tails(self, made: Predicate, *, only_asides: bool = False) -> None:
         while self.k < len(self.words):
             if self.sees("VIEW") and not only_asides and self.words[self.k].text in ("from the left", "from the right"):  # fmt: skip
-                made.heading = 1.0 if self.words[self.k].text.endswith("left") else -1.0
+                self.head(made, 1.0 if self.words[self.k].text.endswith("left") else -1.0)
                 self.k += 1
             elif self.aside() or self._view():
                 pass
             elif only_asides:
                 return
             elif self.sees("DIR"):
-                made.heading = self.words[self.k]["DIR"][0]
+                self.head(made, self.words[self.k]["DIR"][0])
                 self.k += 1
             elif self.sees("PREP") and self.words[self.k]["PREP"] in ("on", "across", "over") and self._floor():  # fmt: skip
                 pass

@@ -19,6 +19,8 @@ from clay4d.physics_baseline.planner.words import Measure, PlanError
 
 PLACED = ("roll", "slide", "fall", "bounce", "spin", "rest", "topple")
 """Motions that may happen next to or behind something."""
+FREED = ("roll", "slide", "move", "fall")
+"""What a thing does that was struck, without a push of its own."""
 FREE = {
     "float": ("meet", "met"), "hang": ("swing",), "flutter": (), "hold": ("fall",),
     "swing": ("throw",), "throw": (),
@@ -146,6 +148,8 @@ class Teller(MotionRules):
             reached = objects or any(t for _, t in tails) or grounded
             if said.motion == "hit" and said.passive and not reached:
                 self._push(subject, path, objects, tails)
+            elif said.motion in FREED and not path.kind and self.struck(subject) is not None:
+                self.outcome(subject, tails)
             elif said.motion in ("roll", "move", "hit", "slide") and (
                 each_other or (said.motion == "hit" and not reached)
             ):
@@ -175,6 +179,10 @@ class Teller(MotionRules):
                 raise PlanError(
                     f"no rule for {name!r} with {preposition!r} in {said.text!r}; known: {known}."
                 )
+        if said.heading and name in UNMOVED:
+            raise PlanError(
+                f"no rule for {name!r} with a direction in {said.text!r}; say 'to the left of'."
+            )
         for adverb in said.adverbs:
             fitting = v.FITTING.get(adverb)
             if fitting is not None and name not in fitting:
@@ -223,6 +231,28 @@ class Teller(MotionRules):
                 lay_down(subject)
             elif adverb in ("off", "off the edge", "over the edge") and said.motion != "hit":
                 path.off = True
+
+    def struck(self, thing: Thing) -> Path | None:
+        """The path of what meets it, if something does."""
+        paths = [
+            p
+            for t, p in self.story.paths
+            if t is not thing and any(s is thing for _, s in p.stations)
+        ]
+        return paths[-1] if paths else None
+
+    def outcome(self, subject: Thing, tails: Tails) -> None:
+        """What is struck moves by that alone: "… and slides off the table", "… and rolls into a wall"."""
+        hitter = self.struck(subject)
+        assert hitter is not None
+        for name, things in tails:
+            for thing in things:
+                if name in ("off", "from", "across", "along") and thing.shape == "box":
+                    self.place("on", subject, [thing])
+                elif name in ("into", "at", "against", "towards", "to"):
+                    hitter.meet("into", thing)
+                elif name not in ("on",):
+                    raise self.unread("what is struck", name, thing)
 
     def be(self, said: Predicate, subjects: list[Thing]) -> None:
         """ "the cube is blue": the thing is made once more, with that quality."""

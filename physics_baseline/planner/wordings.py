@@ -93,6 +93,8 @@ RESPELLINGS: tuple[tuple[str, str], ...] = (
     (r"(?:a )?breath of (?:wind|air)\b", "a breeze"),
     (r"what (?:happens|would happen) (?:when|if)\b", ""),
     (r"(?:another|a further) one\b", "another"),
+    (r"(?:watch|see|observe|let us see|have) (?=(?:an?|the|some|one|two|three|four|five) )", ""),
+    (r"(?:comes?|came|goes|went|gets?) (?=[a-z]+ing\b)", ""),
     (r"(?<!after )(?<!for )(?<!in )a (?:second|third|fourth) (?!later|it\b|the\b|an?\b|and\b)(?=[a-z])", "another "),
     (r"with a side of (?=\d)", "with a width of "),
     (r"downhill\b", "down a hill"),
@@ -186,5 +188,5 @@ FILLERS = (
     "an animation of", "a clip of", "a clip showing", "a video showing", "a scene showing",
     "a short video of", "perfectly", "quite", "rather", "fairly", "somewhat", "meanwhile",
     "afterwards", "next", "gradually", "initially", "at first", "in total", "in colour", "in color",
-    "sized", "quietly", "accidentally", "a bit", "over time", "arranged",
+    "sized", "quietly", "from the same height", "at the same height", "accidentally", "a bit", "over time", "arranged",
 )  # fmt: skip
