@@ -62,7 +62,10 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]
     metadata = {"clay4d": json.dumps(header, sort_keys=True)}
     try:
         with written_whole(path) as place:
+            place.touch()  # safetensors' own files can be read by their owner alone
+            mode = place.stat().st_mode
             save_file(plain, place, metadata=metadata)
+            place.chmod(mode)
     except SafetensorError as error:
         raise OSError(f"{path} got {error}; expected to write it. Make room there.") from error
 

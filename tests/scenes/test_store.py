@@ -146,6 +146,13 @@ def test_objects_that_are_not_there_are_refused(value: int, tmp_path: Path) -> N
         load_scene(tmp_path / "s.safetensors")
 
 
+def test_a_scene_is_as_readable_as_other_files(tmp_path: Path) -> None:
+    save_scene(tmp_path / "s.safetensors", made(Static()))
+    (tmp_path / "other.txt").touch()
+    modes = [(tmp_path / name).stat().st_mode for name in ("s.safetensors", "other.txt")]
+    assert modes[0] == modes[1]
+
+
 @pytest.mark.parametrize("motion", [ControlNodes(nodes=6), Deformation()], ids=lambda m: m.kind)
 def test_a_scene_opens_without_torchs_compiler(motion: Motion, tmp_path: Path) -> None:
     """Draws on tensors without memory would load it: two seconds before each command's first picture."""
