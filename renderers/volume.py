@@ -15,10 +15,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from clay4d.renderers.march import (
+    BLOCK,
     blend,
     blend_backward,
     enter_box,
     march,
+    pool_cells,
     see_through,
     shoot,
     still_alive,
@@ -108,6 +110,7 @@ def find_places(
     enter_box(rays.origins, rays.directions, np.float32(near), starts, ends)
     starts += step * (np.float32(0.5) if jitter is None else jitter.astype(np.float32))
     alive, taken, passed = np.arange(R), np.zeros(R, np.int64), np.zeros(R, np.float32)
+    blocks = _blocks(scene.occupied)
     parts: list[tuple[Any, ...]] = []
     while len(alive):
         most = WAVE * len(alive)
@@ -115,12 +118,20 @@ def find_places(
         depths = np.empty(most, np.float32)
         count = march(
             alive, rays.origins, rays.directions, starts, ends, rays.times, scene.occupied,
-            step, WAVE, taken, points, which, depths,
+            blocks, step, WAVE, taken, points, which, depths,
         )  # fmt: skip
         parts.append(_seen(scene, points[:count], which[:count], depths[:count], passed))
         alive = alive[: still_alive(alive, taken, passed, np.float32(OPAQUE))]
     points, which, depths, features = (np.concatenate(column) for column in zip(*parts))
     return Places(points, which, depths, features)
+
+
+def _blocks(occupied: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Which blocks of cells hold something; made anew for each call, since the cells change in place."""
+    count = -(-occupied.shape[1] // BLOCK)
+    blocks = np.empty((len(occupied), count, count, count), np.uint8)
+    pool_cells(occupied, blocks)
+    return blocks
 
 
 def _seen(scene: FieldScene, points: Any, rays: Any, depths: Any, passed: Any) -> tuple[Any, ...]:
