@@ -21,8 +21,8 @@ from clay4d.benchmark.results import Results
 from clay4d.benchmark.run import AT
 from clay4d.benchmark.statistics import Interval, bootstrap
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
-"""Told apart by the colour-blind too (Okabe and Ito 2008)."""
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#a6761d", "#7570b3", "#66a61e", "#e7298a", "#8c564b")  # fmt: skip
+"""The first seven are told apart by the colour-blind too (Okabe and Ito 2008); no suite has more than twelve."""
 WIDTH = 440
 """Of a plot, in units of which text takes 13: a phone of 360 pixels shows that at ten."""
 LEFT, RIGHT, ROW = 46, 14, 15

@@ -9,6 +9,7 @@ beforehand, which is what lets a time budget be turned into steps.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -63,6 +64,23 @@ class CappedDefault(DefaultStrategy):  # type: ignore[misc]
             state["grad2d"] = kept
         grown: tuple[int, int] = super()._grow_gs(params, optimizers, state, step)
         return grown
+
+
+def seen_by_all(meta: dict[str, Any], rows: Iterable[Float[Tensor, "1 N 4"]]) -> dict[str, Any]:
+    """What `rasterization` said of one picture, with what several pictures tell density control.
+
+    Args:
+        rows: `seen_by_one` of each picture.
+    """
+    every = torch.cat(list(rows))
+    means2d = torch.zeros_like(every[..., :2])
+    means2d.grad = every[..., :2].contiguous()
+    return meta | {"means2d": means2d, "radii": every[..., 2:]}
+
+
+def seen_by_one(meta: dict[str, Any]) -> Float[Tensor, "1 N 4"]:
+    """Each Gaussian's image gradient and radii in one picture, as one row for each."""
+    return torch.cat([meta["means2d"].grad, meta["radii"].float()], -1)
 
 
 def contributions(scene: SplatScene, views: Views) -> Float[Tensor, " N"]:

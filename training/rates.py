@@ -133,6 +133,15 @@ class Optimisers:
         """Every optimiser by its full name: `raw.NAME`, `motion.NAME`, `exposure.NAME`, `poses.NAME`."""
         return {f"raw.{k}": v for k, v in self.rows.items()} | self.shared
 
+    def parameters(self) -> list[Tensor]:
+        """What is moved, in the order of `all`."""
+        return [o.param_groups[0]["params"][0] for o in self.all().values()]
+
+    def zero_grad(self) -> None:
+        """Drop all gradients."""
+        for optimiser in self.all().values():
+            optimiser.zero_grad(set_to_none=True)
+
     def lr(self, name: str, progress: float) -> float:
         """The rate of a parameter when this share of the steps is done."""
         return self._rates[name].at(progress)

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from PIL import Image
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
+from clay4d import processes
 from clay4d.config import from_dict, load_config, save_config
 from clay4d.jit import one_torch_thread
 from clay4d.renderers.render import render
@@ -35,12 +36,15 @@ from clay4d.training.live import live_view
 from clay4d.training.memory import keep_freed_memory
 from clay4d.training.plan import plan_steps
 from clay4d.training.poses import save_poses
+from clay4d.training.progress import columns
 from clay4d.training.start import with_points
 from clay4d.training.trainer import Report, Trainer
 from clay4d.training.warm import ensure_kernels
 
 CHECKPOINT = "checkpoint.safetensors"
 SCENE = "scene.safetensors"
+BESIDE = ("data", "shards")
+"""What a run's config.yaml holds beside the config."""
 
 AnyTrainer = Trainer | FieldTrainer
 AnyReport = Report | FieldReport
@@ -56,6 +60,7 @@ def train(
     seed: int | None = None,
     resume: bool = False,
     view: int | None = None,
+    shards: int | None = None,
 ) -> SplatScene | FieldScene:
     """Train a scene on a data set and leave it, and all that belongs to it, in a folder.
 
@@ -64,37 +69,53 @@ def train(
         minutes: a time budget; the speed is measured and the steps are fixed by it.
         steps, seed: in the place of the config's.
         resume: go on from the run's last checkpoint, with the run's config. A run that was killed
-            before its first checkpoint begins again.
+            before its first checkpoint begins again. So does a process that torchrun has started again.
         view: port at which the scene is shown in the browser of this computer while it is trained; the
             bits stay the same.
+        shards: pictures of a step, whose mean gradient is followed; one for each process by default.
+            The bits depend on it and not on the processes, of which only the first writes.
 
     A run that fails before its first checkpoint leaves nothing behind.
 
     Raises:
-        ValueError: settings or data that cannot be used, or a folder that holds a run already.
+        ValueError: settings, shards or data that cannot be used, or a folder that holds a run already.
         FileNotFoundError: no data.
         FloatingPointError: the loss turned NaN; the last good checkpoint is kept.
     """
-    out = Path(out)
+    with processes.together():
+        return _train(
+            config, Path(data), Path(out), minutes=minutes, steps=steps, seed=seed, view=view,
+            resume=resume or processes.restarted(), shards=shards,
+        )  # fmt: skip
+
+
+def _train(
+    config: TrainConfig,
+    data: Path,
+    out: Path,
+    *,
+    minutes: float | None,
+    steps: int | None,
+    seed: int | None,
+    resume: bool,
+    view: int | None,
+    shards: int | None,
+) -> SplatScene | FieldScene:
     # Torch's sums depend on its threads, and its pool and Numba's would fight over the cores.
     one_torch_thread()
     keep_freed_memory()
-    if minutes is not None and not minutes > 0:
-        raise ValueError(f"minutes got {minutes}; expected more than 0.")
-    if steps is not None and steps < 1:
-        raise ValueError(f"steps got {steps}; expected at least 1.")
     resume = resume and (out / "config.yaml").exists()
     if resume:
-        config = load_config(TrainConfig, out / "config.yaml", but=("data",))
+        config = load_config(TrainConfig, out / "config.yaml", but=BESIDE)
+        shards = load_config(dict, out / "config.yaml").get("shards", 1)
     elif (out / "config.yaml").exists():
         raise ValueError(f"{out} holds a run already; expected a new folder. Or use --resume.")
     else:
-        if seed is not None:
-            config = dataclasses.replace(config, seed=seed)
-        if steps is not None:
-            config = dataclasses.replace(config, steps=steps)
-    check_config(config)
-    ensure_kernels()
+        config = _chosen(config, steps=steps, seed=seed)
+    shards = processes.count() if shards is None else shards
+    _check(config, minutes, shards)
+    with processes.first_then_others():
+        ensure_kernels()
     began = time.monotonic()
     dataset = load_dataset(data)
     # A run killed before its first checkpoint begins again, and needs its points again.
@@ -102,19 +123,61 @@ def train(
     if not resuming:
         dataset = with_points(dataset, config.start)
     if minutes is not None and steps is None and not resume:
-        config = plan_steps(config, dataset, seconds=60 * minutes - (time.monotonic() - began))
+        seconds = 60 * minutes - (time.monotonic() - began)
+        config = plan_steps(config, dataset, seconds=seconds / shards)
+    processes.wait()  # all have looked for a run before there is one
+    kept = None if resume else {"data": str(data)} | ({} if shards == 1 else {"shards": shards})
     with _nothing_left_of_a_failure(out):
-        if not resume:
-            save_config(out / "config.yaml", config, data=str(data))
-        kind = Trainer if config.field is None else FieldTrainer
-        trainer: AnyTrainer = kind(config, dataset, resuming=resuming)
-        spent = 0.0
-        if resuming:
-            spent = _restore(out / CHECKPOINT, trainer)
-        with live_view(trainer, view) as after_step:
-            _loop(trainer, out, began - spent, after_step)
-        save_scene(out / SCENE, trainer.scene)
+        if kept is not None and processes.is_first():
+            save_config(out / "config.yaml", config, **kept)
+        trainer = _trainer(config, dataset, resuming=resuming, shards=shards)
+        spent = _restore(out / CHECKPOINT, trainer) if resuming else 0.0
+        _to_the_end(trainer, out, began - spent, view)
     return trainer.scene
+
+
+def _to_the_end(trainer: AnyTrainer, out: Path, began: float, view: int | None) -> None:
+    """All steps; of several processes the first writes, and the others only help."""
+    if processes.is_first():
+        with live_view(trainer, view) as after_step:
+            _loop(trainer, out, began, after_step)
+        save_scene(out / SCENE, trainer.scene)
+    else:
+        while trainer.step_done < trainer.config.steps:
+            trainer.step()
+    processes.wait()
+
+
+def _chosen(config: TrainConfig, *, steps: int | None, seed: int | None) -> TrainConfig:
+    """The config of a new run."""
+    if steps is not None and steps < 1:
+        raise ValueError(f"steps got {steps}; expected at least 1.")
+    if seed is not None:
+        config = dataclasses.replace(config, seed=seed)
+    return config if steps is None else dataclasses.replace(config, steps=steps)
+
+
+def _check(config: TrainConfig, minutes: float | None, shards: int) -> None:
+    """Refuse what cannot be trained."""
+    if minutes is not None and not minutes > 0:
+        raise ValueError(f"minutes got {minutes}; expected more than 0.")
+    if minutes is not None and processes.count() > 1:
+        raise ValueError(
+            f"minutes got {minutes} for {processes.count()} processes, each with a clock of its own; "
+            "expected --steps."
+        )
+    processes.check_shards(shards)
+    if shards > 1 and config.field is not None:
+        raise ValueError(
+            f"shards got {shards} for a radiance field; expected 1. Train it in one process."
+        )
+    check_config(config)
+
+
+def _trainer(config: TrainConfig, dataset: Dataset, *, resuming: bool, shards: int) -> AnyTrainer:
+    if config.field is not None:
+        return FieldTrainer(config, dataset, resuming=resuming)
+    return Trainer(config, dataset, resuming=resuming, shards=shards)
 
 
 @contextmanager
@@ -125,7 +188,7 @@ def _nothing_left_of_a_failure(out: Path) -> Iterator[None]:
     try:
         yield
     except Exception:
-        if (made or empty) and not (out / CHECKPOINT).exists():
+        if processes.is_first() and (made or empty) and not (out / CHECKPOINT).exists():
             shutil.rmtree(made or out, ignore_errors=True)
             if empty:
                 out.mkdir()
@@ -151,7 +214,8 @@ def load_run(
         return load_scene(run / SCENE), TrainConfig(), run
     raw = load_config(dict, run / "config.yaml")
     data = Path(raw.pop("data"))
-    raw.pop("generated", None)
+    for name in ("generated", "shards"):
+        raw.pop(name, None)
     return load_scene(run / SCENE), from_dict(TrainConfig, raw, where=str(run)), data
 
 
@@ -175,12 +239,10 @@ def _loop(trainer: AnyTrainer, out: Path, began: float, after_step: Callable[[],
 
     config = trainer.config
     writer = SummaryWriter(str(out / "tensorboard"))
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
-        TimeRemainingColumn(), TextColumn("{task.fields[state]}"),
-    )  # fmt: skip
     watched, console = sys.stderr.isatty(), Console(stderr=True)
-    with Progress(*columns, refresh_per_second=2, console=console, disable=not watched) as progress:
+    with Progress(
+        *columns(), refresh_per_second=2, console=console, disable=not watched
+    ) as progress:
         task = progress.add_task("training", total=config.steps, state="")
         recent: list[float] = []
         while trainer.step_done < config.steps:

@@ -1,4 +1,4 @@
-"""The training loop: one picture a step, coarse to fine, with density control.
+"""The training loop: one picture a step, or one for each shard, coarse to fine, with density control.
 
 Every draw is a function of the seed and the step, torch runs on one thread and the Numba kernels give
 the same bits on any number, so a run repeats bit for bit and resumes as if it had not stopped.
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from clay4d import processes
 from clay4d.renderers import rasterization
 from clay4d.renderers.render import raster_options
 from clay4d.scenes import Cameras, Dataset
@@ -22,7 +23,15 @@ from clay4d.scenes.splat_scene import SplatScene
 from clay4d.training import config as options
 from clay4d.training.adam import any_nonfinite
 from clay4d.training.config import DefaultDensity, McmcDensity, TrainConfig
-from clay4d.training.density import CappedDefault, Mcmc, contributions, refinements, trim
+from clay4d.training.density import (
+    CappedDefault,
+    Mcmc,
+    contributions,
+    refinements,
+    seen_by_all,
+    seen_by_one,
+    trim,
+)
 from clay4d.training.exposure import Exposure
 from clay4d.training.frames import Frames, generator
 from clay4d.training.losses import photometric_loss
@@ -33,6 +42,7 @@ from clay4d.training.priors import check_priors, cover_loss, depth_loss
 from clay4d.training.rates import Optimisers
 from clay4d.training.regularisers import motion_loss
 from clay4d.training.start import first_rows, with_points
+from clay4d.training.tracks import check_tracks, track_term
 
 REFRESH_EVERY = 100
 """Steps between searches for the nodes that carry each Gaussian; new ones have their parent's."""
@@ -74,15 +84,28 @@ class Drawn:
     meta: dict[str, Any]
     """What `rasterization` says of the Gaussians."""
 
+    @property
+    def mse(self) -> Tensor:
+        """Mean squared difference of the colours."""
+        return (self.image.detach() - self.target).square().mean()
+
 
 class Trainer:
     """A run's state and its step; the loop, files and clock are around it."""
 
-    def __init__(self, config: TrainConfig, dataset: Dataset, *, resuming: bool = False) -> None:
-        """A run at its first step; `resuming` says that a checkpoint brings the Gaussians."""
+    def __init__(
+        self, config: TrainConfig, dataset: Dataset, *, resuming: bool = False, shards: int = 1
+    ) -> None:
+        """A run at its first step.
+
+        Args:
+            resuming: a checkpoint brings the Gaussians.
+            shards: pictures of a step, whose mean gradient is followed; dealt out among the processes
+                under torchrun. Step k has the pictures of steps k·shards and following of a run with one.
+        """
         if not resuming:
             dataset = with_points(dataset, config.start)
-        self.config, self.dataset = config, dataset
+        self.config, self.dataset, self.shards = config, dataset, shards
         self.frames = Frames(dataset.train, seed=config.seed)
         self.size = float((dataset.bounds[1] - dataset.bounds[0]).max() / 2)
         self.extent = dataset.extent
@@ -91,6 +114,7 @@ class Trainer:
         if not resuming:
             check_masks(config, self.scene.raw)
         check_priors(config.losses, dataset)
+        check_tracks(config, dataset)
         if config.losses.random_background and dataset.background is None:
             raise ValueError(
                 "losses.random_background got true for pictures without transparency; expected "
@@ -148,16 +172,36 @@ class Trainer:
         return [size for start, size in self.config.schedule.coarse if self.progress >= start][-1]
 
     def step(self) -> Report:
-        """One picture, one move of everything."""
+        """One picture for each shard, one move of everything."""
+        if self.shards > 1:
+            return self._sharded_step()
         drawn = self.forward(self.frames.index(self.step_done))
         drawn.total.backward()
         return self.finish(drawn)
 
-    def forward(self, index: int) -> Drawn:
+    def _sharded_step(self) -> Report:
+        """Follow the mean gradient of all shards; density control sees the pictures of them all."""
+        parameters = self.optimisers.parameters()
+        rows, seen, meta = [], [], dict[str, Any]()
+        for shard in processes.own_shards(self.shards):
+            self.optimisers.zero_grad()
+            index = self.frames.index(self.step_done * self.shards + shard)
+            drawn = self.forward(index, shard=shard)
+            drawn.total.backward()
+            said = torch.stack([drawn.total.detach(), drawn.mse])
+            rows.append(processes.packed(parameters, said))
+            seen.append(seen_by_one(drawn.meta))
+            meta = drawn.meta
+        mean = processes.summed(rows) / self.shards
+        value, mse = processes.unpack(mean, parameters).tolist()
+        return self._move(value, mse, seen_by_all(meta, processes.gathered(seen)))
+
+    def forward(self, index: int, *, shard: int = 0) -> Drawn:
         """Draw training picture `index` as this step does, with its loss; gradients are yet to come."""
         self._begin_moving()
+        draw = self.step_done * self.shards + shard
         size = self.picture_size()
-        background, target = self._background(), self.frames.image(index, size)
+        background, target = self._background(draw), self.frames.image(index, size)
         if self.config.losses.random_background:
             change = background - torch.tensor(self.scene.background)
             target = target + (1 - self.frames.mask(index, size))[..., None] * change
@@ -167,36 +211,37 @@ class Trainer:
         views = cameras.viewmats if self.poses is None else self.poses(index)
         image, meta = self._draw(cameras, views, background)
         image, drawn_mask = image[..., :3], image[..., 3:]
-        known = self._known(index, size, meta)
+        known = self._known(index, size, meta) + self._tracked(draw, index, views, meta)
         if self.exposure is not None:
             row = self.camera_rows[self.dataset.train.camera_ids[index]]
             image = self.exposure(image, row)
         loss = photometric_loss(image, target, ssim_weight=self.config.losses.ssim)
-        total = self._regularised(loss, float(cameras.times[0])) + known
+        total = self._regularised(loss, float(cameras.times[0]), draw) + known
         if drawn_mask.shape[-1]:
             mask = self.frames.mask(index, size)
             total = total + self.config.losses.mask * mask_loss(drawn_mask[..., 0], mask)
         meta["means2d"].retain_grad()
         return Drawn(image, target, total, meta)
 
-    @torch.no_grad()
     def finish(self, drawn: Drawn) -> Report:
         """Move everything by the gradients that `drawn.total.backward()` has left, and count the step."""
-        mse = float((drawn.image - drawn.target).square().mean())
-        value = float(drawn.total)
+        return self._move(float(drawn.total.detach()), float(drawn.mse), drawn.meta)
+
+    @torch.no_grad()
+    def _move(self, value: float, mse: float, meta: dict[str, Any]) -> Report:
         if not math.isfinite(value):
             self._name_nonfinite()
-        self._control(drawn.meta)
+        self._control(meta)
         self.optimisers.step(self.progress)
         self.scene.raw["scales"].clamp_(max=math.log(self.config.largest))
         self.step_done += 1
         return Report(self.step_done, value, mse, len(self.scene))
 
-    def _background(self) -> Tensor:
-        """The data's background, or a new one for this step."""
+    def _background(self, draw: int) -> Tensor:
+        """The data's background, or a new one for this picture."""
         if not self.config.losses.random_background:
             return torch.tensor(self.scene.background)
-        return torch.rand(3, generator=generator(self.config.seed, 4, self.step_done))
+        return torch.rand(3, generator=generator(self.config.seed, 4, draw))
 
     def _draw(
         self, cameras: Cameras, viewmats: Tensor, background: Tensor
@@ -218,7 +263,7 @@ class Trainer:
             packed=False, backgrounds=background, **raster_options(self.scene),
             render_mode="RGB+ED" if losses.depth > 0 else "RGB",
         )  # fmt: skip
-        image, meta["alpha"] = image[0], alphas[0, ..., 0]
+        image, meta["alpha"], meta["drawn"] = image[0], alphas[0, ..., 0], g
         if losses.depth > 0:
             image, meta["depth"] = image[..., :-1], image[..., -1]
         return image, meta
@@ -234,11 +279,24 @@ class Trainer:
             total = total + losses.cover * cover_loss(meta["alpha"], self.frames.mask(index, size))
         return total
 
-    def _regularised(self, loss: Tensor, time: float) -> Tensor:
+    def _tracked(self, draw: int, index: int, view: Tensor, meta: dict[str, Any]) -> Tensor:
+        """The term of points that another tool has followed."""
+        weight, tracks = self.config.losses.tracks, self.dataset.train.tracks
+        if weight <= 0 or tracks is None or not self.moving:
+            return torch.zeros(())
+        draws = generator(self.config.seed, 15, draw)
+        return weight * track_term(
+            self.scene, meta["drawn"], self.dataset.train.cameras, tracks,
+            index=index, view=view, size=self.picture_size(), draws=draws,
+        )  # fmt: skip
+
+    def _regularised(self, loss: Tensor, time: float, draw: int) -> Tensor:
         losses = self.config.losses
-        if self.moving and max(losses.rigidity, losses.isometry, losses.smoothness) > 0:
-            draws = generator(self.config.seed, 5, self.step_done)
-            loss = loss + motion_loss(self.scene, time, losses, extent=self.size, draws=draws)
+        wanted = max(losses.rigidity, losses.isometry, losses.smoothness) > 0
+        if self.moving and wanted and draw % losses.motion_every == 0:
+            draws = generator(self.config.seed, 5, draw)
+            term = motion_loss(self.scene, time, losses, extent=self.size, draws=draws)
+            loss = loss + losses.motion_every * term
         density = self.config.density
         if isinstance(density, McmcDensity) and self.progress < density.stop:
             raw = self.scene.raw
@@ -321,10 +379,10 @@ class Trainer:
             self.strategy_state |= state
 
     def _gather(self, meta: dict[str, Any]) -> None:
-        grad = meta["means2d"].grad[0]
         scale = torch.tensor([meta["width"] / 2, meta["height"] / 2])
-        self.gradients += (grad * scale).norm(dim=1)
-        self.seen += (meta["radii"][0, :, 0] > 0).float()
+        for grad, radii in zip(meta["means2d"].grad, meta["radii"], strict=True):
+            self.gradients += (grad * scale).norm(dim=1)
+            self.seen += (radii[:, 0] > 0).float()
 
     def _name_nonfinite(self) -> None:
         everything = {f"raw.{k}": v for k, v in self.scene.raw.items()}

@@ -34,7 +34,11 @@ print(explain("a heavy steel ball swings into a stack of three wooden boxes"))
   it would roll off.
 - Measures are kept: "30 cm wide", "a 2 kg ball", "from 2 m" (the gap below it), "at 3 m/s",
   "after 0.5 seconds", "for 4 seconds" (the duration), "at 60 fps".
-- "the ball", "it" and "them" mean what was named before.
+- "the ball", "it" and "them" mean what was named before, "it" rather what the sentence before was about than
+  what stood in it; where "the ball" could be two of them, it is refused.
+- Nothing is read and then forgotten: every number, colour, material, quality, speed and direction of the prompt
+  is changed in turn and the scene made again, and if it stays the same to the last byte the prompt is refused
+  by that word. Every "on", "left of" and "into" must hold where things were put, too.
 - The seed draws what the prompt leaves open: the colours of plastic things, usual speeds within 5 %, and
   which way things drift.
 """
@@ -108,9 +112,14 @@ def _looks() -> list[str]:
     ]  # fmt: skip
 
 
+def _participles(motion: str) -> list[str]:
+    return [word for word, name in v.PARTICIPLES.items() if name == motion]
+
+
 def _happenings() -> list[str]:
     motions: list[tuple[object, ...]] = [
-        (name, ", ".join(m.verbs), m.doc, ", ".join(m.after)) for name, m in v.MOTIONS.items()
+        (name, ", ".join(m.verbs) or ", ".join(_participles(name)), m.doc, ", ".join(m.after))
+        for name, m in v.MOTIONS.items()
     ]
     places: list[tuple[object, ...]] = [
         (_words_of(v.PREPOSITIONS, k), k) for k in dict.fromkeys(v.PREPOSITIONS.values())

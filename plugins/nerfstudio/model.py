@@ -59,7 +59,7 @@ class Clay4dModelConfig(ModelConfig):  # type: ignore[misc]
         """
         known = presets(TrainConfig, preset_folder())
         if self.preset.endswith((".yaml", ".yml")):
-            config = load_config(TrainConfig, Path(self.preset), but=("data",))
+            config = load_config(TrainConfig, Path(self.preset), but=("data", "shards"))
         elif self.preset in known:
             config = known[self.preset][1]
         else:

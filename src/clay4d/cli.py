@@ -19,6 +19,7 @@ from clay4d.cli_benchmark import benchmark
 from clay4d.cli_export import export
 from clay4d.cli_physics import identify, simulate, tools
 from clay4d.cli_plugins import ns_eval, ns_export, ns_train, ns_viewer, run_nerfstudio
+from clay4d.cli_sweep import sweep
 from clay4d.cli_view import view
 from clay4d.cli_world import generate, train_world, train_world_command
 from clay4d.config import load_config, preset_folder, presets
@@ -48,6 +49,8 @@ class TrainCommand:
     """Show the scene in the browser while it is trained; the run stays the same, to the bit."""
     port: int = 8080
     """Port for --view; the next free one if it is taken."""
+    shards: int | None = None
+    """Pictures of a step, dealt out among the processes of torchrun; one for each by default."""
 
 
 def train() -> None:
@@ -134,7 +137,7 @@ def render(
 
 def prepare(
     source: tyro.conf.Positional[Path], *, out: Path, frames: int = 150, size: int = 1280,
-    depths: Path | None = None,
+    depths: Path | None = None, tracks: Path | None = None,
 ) -> None:  # fmt: skip
     """Turn a film, a folder of films or of pictures into a data set with camera poses.
 
@@ -145,6 +148,8 @@ def prepare(
         size: longer side of the written pictures, in pixels.
         depths: a folder of depth from another tool, 16-bit PNG or npy named as the pictures, or for films
             by the frame's number (00000.png); trained on with --losses.depth.
+        tracks: points that another tool has followed, an npz file with tracks [P, T, 2] in pixels over all
+            frames, visible [P, T] and size [2] of those frames; trained on with --losses.tracks.
     """
     from time import monotonic
 
@@ -155,7 +160,7 @@ def prepare(
     def say(text: str) -> None:
         print(f"{monotonic() - start:5.0f} s  {text}", file=sys.stderr, flush=True)
 
-    done = run(source, out, frames=frames, size=size, depths=depths, say=say)
+    done = run(source, out, frames=frames, size=size, depths=depths, tracks=tracks, say=say)
     print(done.report.text())
     print(
         f"{out}: see contact_sheet.png. Train on it with: clay4d train quick --data {out} --out RUN"
@@ -212,6 +217,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
     "prepare": prepare,
     "train": train,
+    "sweep": sweep,
     "train-world": train_world,
     "evaluate": evaluate,
     "render": render,
@@ -272,7 +278,8 @@ def _train(args: list[str]) -> None:
 
     port = given.port if given.view else None
     train(
-        given.config, given.data, given.out, minutes=given.minutes, resume=given.resume, view=port
+        given.config, given.data, given.out, minutes=given.minutes, resume=given.resume, view=port,
+        shards=given.shards,
     )  # fmt: skip
     print(f"{given.out}: trained. See it with: clay4d render {given.out}")
 
@@ -286,7 +293,7 @@ def parse_train(args: Sequence[str]) -> TrainCommand:
     """
     known = presets(TrainConfig, preset_folder())
     if args and args[0].endswith((".yaml", ".yml")):
-        own = load_config(TrainConfig, args[0], but=("data",))
+        own = load_config(TrainConfig, args[0], but=("data", "shards"))
         known = {args[0]: ("", own)}
     command: Any = tyro.extras.subcommand_type_from_defaults(
         {

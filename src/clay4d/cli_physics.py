@@ -18,24 +18,44 @@ def simulate(
     every: int = 2,
     seed: int = 0,
     sound: bool = True,
+    distributed: str | None = None,
 ) -> None:
     """Simulate a prompt or a scene file into videos, truth and data to train on.
 
     Args:
-        what: a prompt, such as "a red ball rolls down a ramp and hits two blue cubes", or SPEC.json.
-        out: a new folder.
+        what: a prompt, such as "a red ball rolls down a ramp and hits two blue cubes", SPEC.json, or
+            LIST.txt with one of them a line.
+        out: a new folder; of a list, the folder of 0000, 0001 and so on, which goes on where it stopped.
         engine: what simulates; bullet needs the extra bullet, genesis `make genesis`.
         renderer: what draws; auto is raycast, which needs no OpenGL.
         rig: fixed cameras around the scene, for training; 0 for none.
         every: frames between two pictures of a rig camera.
         seed: of what a prompt leaves open.
         sound: the video has the sound of what strikes, rolls and slides.
+        distributed: of a list: a Ray cluster's address (HOST:PORT, auto), or nothing more: one on this
+            computer.
     """
     from clay4d.cli import _announce_kernels
 
     _announce_kernels(60)
     from clay4d.physics_baseline.progress import progress_bar
     from clay4d.physics_baseline.simulate import simulate as run
+
+    if what.endswith(".txt"):
+        from clay4d.physics_baseline.suite import simulate_suite
+
+        with progress_bar() as progress:
+            folders = simulate_suite(
+                what, out, engine=engine, renderer=renderer, rig=rig, every=every, seed=seed,
+                sound=sound, distributed=distributed, progress=progress,
+            )  # fmt: skip
+        print(f"{out}: {len(folders)} scenes, {folders[0].name} to {folders[-1].name}.")
+        return
+    if distributed is not None:
+        raise ValueError(
+            f"distributed got {distributed!r} for one scene; expected a list. Write prompts into a .txt "
+            "file, one a line."
+        )
 
     with progress_bar() as progress:
         session = run(

@@ -75,6 +75,21 @@ def run_tasks(
             ray.shutdown()
 
 
+def do_tasks(
+    function: Callable[..., Any], tasks: Mapping[Key, tuple[Any, ...]], *, address: str | None
+) -> Iterator[tuple[Key, Any]]:
+    """`run_tasks`, or with no address the same calls in this process, one after another.
+
+    >>> list(do_tasks(abs, {"a": (-1,), "b": (2,)}, address=None))
+    [('a', 1), ('b', 2)]
+    """
+    if address is not None:
+        yield from run_tasks(function, tasks, address=address)
+        return
+    for key, given in tasks.items():
+        yield key, function(*given)
+
+
 def _connect(ray: Any, address: str) -> None:
     # One thread a worker, as in local workers: the processes are what runs side by side.
     threads = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS")

@@ -8,7 +8,7 @@ of arrival or of a ring. So a run has the same bits at any number of processes t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -79,11 +79,11 @@ def check_shards(shards: int) -> None:
     """Refuse shards that cannot be dealt out evenly.
 
     Raises:
-        ValueError: fewer than 1, or no multiple of the processes.
+        ValueError: no whole number of at least 1, or no multiple of the processes.
     """
-    if shards < 1 or shards % count():
+    if type(shards) is not int or shards < 1 or shards % count():
         raise ValueError(
-            f"shards got {shards} for {count()} processes; expected a multiple of the processes. "
+            f"shards got {shards!r} for {count()} processes; expected a multiple of the processes. "
             "Change --nproc-per-node, or begin a new run with other --shards."
         )
 
@@ -107,15 +107,48 @@ def summed(own: Sequence[Tensor]) -> Tensor:
     tensor([2., 2.])
     """
     total = torch.zeros_like(own[0])
-    for row in own:
-        if _several():
-            parts = [torch.empty_like(row) for _ in range(count())]
-            dist.all_gather(parts, row.contiguous())
-        else:
-            parts = [row]
-        for part in parts:
-            total += part
+    for part in gathered(own):
+        total += part
     return total
+
+
+def gathered(own: Sequence[Tensor]) -> Iterator[Tensor]:
+    """What all shards of all processes gave, one after another in the order of the shards.
+
+    >>> [int(part) for part in gathered([torch.tensor(1), torch.tensor(2)])]
+    [1, 2]
+    """
+    for row in own:
+        if not _several():
+            yield row
+            continue
+        parts = [torch.empty_like(row) for _ in range(count())]
+        dist.all_gather(parts, row.contiguous())
+        yield from parts
+
+
+def packed(parameters: Collection[Tensor], *more: Tensor) -> Tensor:
+    """The parameters' gradients, whether each has one, and more, as one row of numbers."""
+    grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    there = torch.tensor([float(p.grad is not None) for p in parameters])
+    return torch.cat([t.flatten() for t in (*grads, there, *more)])
+
+
+def unpack(row: Tensor, parameters: Collection[Tensor]) -> Tensor:
+    """Give the parameters the gradients of a row of `packed`, or of a mean of such; returns what follows.
+
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> x.grad = torch.tensor([3.0, 4.0])
+    >>> unpack(packed([x], torch.tensor(5.0)) / 2, [x]), x.grad
+    (tensor([2.5000]), tensor([1.5000, 2.0000]))
+    """
+    there = row[sum(p.numel() for p in parameters) :]
+    start = 0
+    for parameter, any_there in zip(parameters, there, strict=False):
+        part = row[start : start + parameter.numel()].view_as(parameter)
+        parameter.grad = part.clone() if any_there > 0 else None
+        start += parameter.numel()
+    return row[start + len(parameters) :]
 
 
 def _several() -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from clay4d.benchmark.report_plots import (
 from clay4d.benchmark.report_words import summary
 from clay4d.benchmark.results import Hypothesis, Measurement, Metric, Results
 
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 OFF = {"engine": {"drag": 0.2, "none": 0.1}, "learned": {"drag": 0.1, "none": 0.4}}
 
 
@@ -122,23 +120,18 @@ def test_refuted_claims_stand_where_the_others_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 1200])
-def test_a_browser_shows_it_without_a_fault(tmp_path: Path, width: int) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser at {CHROMIUM}; set CHROMIUM to one")
+def test_a_browser_shows_it_without_a_fault(tmp_path: Path, browser: Any, width: int) -> None:
     write_report(results(), tmp_path / "report.html")
-    with sync_api.sync_playwright() as play:
-        browser: Any = play.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        page, errors = browser.new_page(viewport={"width": width, "height": 800}), []
-        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda e: errors.append(str(e)))
-        page.on("request", lambda r: None if r.url.startswith("file:") else errors.append(r.url))
-        page.goto(f"file://{tmp_path / 'report.html'}")
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        small = page.evaluate(
-            "Math.min(...[...document.querySelectorAll('svg')].map(s => 13 * s.getBoundingClientRect().width / s.viewBox.baseVal.width))"
-        )
-        sizes = page.evaluate("[...document.querySelectorAll('.claims b')].map(b => getComputedStyle(b).fontSize)")  # fmt: skip
-        browser.close()
+    page, errors = browser.new_page(viewport={"width": width, "height": 800}), []
+    page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda e: errors.append(str(e)))
+    page.on("request", lambda r: None if r.url.startswith("file:") else errors.append(r.url))
+    page.goto(f"file://{tmp_path / 'report.html'}")
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    small = page.evaluate(
+        "Math.min(...[...document.querySelectorAll('svg')].map(s => 13 * s.getBoundingClientRect().width / s.viewBox.baseVal.width))"
+    )
+    sizes = page.evaluate("[...document.querySelectorAll('.claims b')].map(b => getComputedStyle(b).fontSize)")  # fmt: skip
+    page.close()
     assert not errors and wide <= width
     assert small > 9 and len(set(sizes)) == 1
