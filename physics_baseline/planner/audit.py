@@ -10,6 +10,7 @@ things were put.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from clay4d.physics_baseline.planner import vocabulary as n
 from clay4d.physics_baseline.planner.layout import Layout
@@ -72,7 +73,7 @@ def _set(holder: object, name: str, value: object) -> tuple[Callable[[], None], 
 
 
 def _item(
-    holder: list[object], k: int, value: object
+    holder: list[Any], k: int, value: object
 ) -> tuple[Callable[[], None], Callable[[], None]]:
     old = holder[k]
     return lambda: holder.__setitem__(k, value), lambda: holder.__setitem__(k, old)
@@ -92,7 +93,7 @@ def _of_phrase(phrase: Phrase) -> Iterator[Change]:
         yield (
             f"{measure.text!r} of {phrase.text!r}",
             *_item(phrase.measures, k, (dimension, _other(measure))),
-        )  # type: ignore[arg-type]
+        )
     for k, (kind, name) in enumerate(phrase.adjectives):
         if kind == "quality":
             if _counts(phrase, n.QUALITIES[name]):
@@ -101,7 +102,7 @@ def _of_phrase(phrase: Phrase) -> Iterator[Change]:
             continue
         others = ("red", "blue") if kind == "colour" else ("cork", "steel")
         value = (kind, others[0] if name != others[0] else others[1])
-        yield (f"{name!r} of {phrase.text!r}", *_item(phrase.adjectives, k, value))  # type: ignore[arg-type]
+        yield (f"{name!r} of {phrase.text!r}", *_item(phrase.adjectives, k, value))
     for _, others_ in (*phrase.places, *phrase.carries):
         for other in others_:
             yield from _of_phrase(other)
@@ -144,7 +145,7 @@ def _of_predicate(made: Predicate) -> Iterator[Change]:
         yield (
             f"{measure.text!r} in {made.text!r}",
             *_item(made.measures, k, (preposition, _other(measure))),
-        )  # type: ignore[arg-type]
+        )
     if made.quality is not None:
         yield from _of_phrase(made.quality)
     for phrase in (*made.objects, *(p for _, phrases in made.tails for p in phrases)):
@@ -179,9 +180,15 @@ def check_places(story: Story, layout: Layout) -> None:
             raise PlanError(
                 f"no rule for {thing.phrase.text!r} that goes off: it stands on nothing."
             )
-        if path.kind in ("roll", "slide"):
+        for how, target in path.stations if path.kind in ("throw", "swing") else []:
+            if how == "into" and target.solid_size[2] < max(0.08, 0.2 * thing.solid_size[2]):
+                raise PlanError(
+                    f"no rule for {thing.phrase.text!r} in {path.kind!r} that hits {target.phrase.text!r}: it is too flat."
+                )
+        if path.kind in ("roll", "slide", "fall"):
             for how, target in path.stations:
-                if how == "into" and not _in_the_way(thing, path, target):
+                met = _below if path.kind == "fall" else _in_the_way
+                if how in ("into", "on") and not met(thing, path, target):
                     raise PlanError(
                         f"no rule lets {thing.phrase.text!r} reach {target.phrase.text!r} where they stand. "
                         "Say that it stands on the floor, or on the same thing."
@@ -221,11 +228,30 @@ def _holds(relation: str, subject: Thing, others: list[Thing]) -> bool:
     return max(gaps) < NEAR
 
 
+def _meets(thing: Thing, target: Thing, axes: tuple[int, ...]) -> bool:
+    """Whether one of the bodies of either side overlaps one of the other along the axes."""
+    room = [(thing.solid_size[k] + target.solid_size[k]) / 2 for k in range(3)]
+    if thing.shape == "sphere" and target.solid_size[2] < thing.size[2] / 2:
+        room = [
+            target.solid_size[k] / 2 for k in range(3)
+        ]  # It touches what is flat by its lowest point.
+    return any(
+        all(abs(a.position[k] - b.position[k]) < room[k] for k in axes)
+        for a in thing.copies
+        for b in target.copies
+    )
+
+
+def _below(thing: Thing, path: Path, target: Thing) -> bool:
+    """Whether what falls has the target under it."""
+    return target.shape == "ramp" or _meets(thing, target, (0, 1))
+
+
 def _in_the_way(thing: Thing, path: Path, target: Thing) -> bool:
     """Whether a thing that rolls or slides along x has the target before it, at its height."""
     (a0, a1), (b0, b1) = thing.bounds(), target.bounds()
     ahead = (b1[0] - a0[0]) * path.heading > 0 if path.heading > 0 else a1[0] - b0[0] > 0
-    beside = a0[1] < b1[1] + 1e-6 and b0[1] < a1[1] + 1e-6
+    beside = _meets(thing, target, (1,))
     base = 0.0
     if path.surface is not None and not path.off:
         base = path.surface.bounds()[1][2]

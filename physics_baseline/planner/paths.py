@@ -276,7 +276,8 @@ def lay_throw(layout: Layout, thing: Thing, path: Path) -> None:
         else:
             flight = max(0.15, (low[0] - r - x0) / speed)
             vx = (low[0] - r - x0) / flight
-            vz = (first.middle[2] - start) / flight + g * flight / 2
+            aim = max(first.middle[2], low[2] + r)  # What is large cannot fly low.
+            vz = (aim - start) / flight + g * flight / 2
     for copy in thing.copies:
         copy.velocity = (vx, 0.0, vz)
     air = _airtime(start - r, vz, g)

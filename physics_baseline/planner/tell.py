@@ -21,7 +21,7 @@ PLACED = ("roll", "slide", "fall", "bounce", "spin", "rest", "topple")
 """Motions that may happen next to or behind something."""
 FREED = ("roll", "slide", "move", "fall")
 """What a thing does that was struck, without a push of its own."""
-FREE = {
+FREE: dict[str, tuple[str, ...]] = {
     "float": ("meet", "met"), "hang": ("swing",), "flutter": (), "hold": ("fall",),
     "swing": ("throw",), "throw": (),
 }  # fmt: skip

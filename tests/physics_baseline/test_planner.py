@@ -62,9 +62,9 @@ def test_held_paraphrases_are_read_rightly_or_refused(judge: Any) -> None:
         read += not failures
         wrong += [(entry["prompt"], failures)] if failures else []
     assert (len(CORE), len(HELD)) == (40, 20)
-    # Measured once after the third round: 13 right, 6 refused, 1 wrong. Nobody has looked which, to keep the set fair.
+    # Measured after the fourth round: 14 right, 5 refused, 1 wrong. Nobody has looked which, to keep the set fair.
     assert len(wrong) <= 1
-    assert read >= 13, f"{read} of 20"
+    assert read >= 14, f"{read} of 20"
 
 
 def project(camera: Any, points: np.ndarray) -> np.ndarray:
