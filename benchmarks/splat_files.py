@@ -1,6 +1,6 @@
 """What each format of Gaussians keeps: bytes, seconds, and PSNR of pictures before and after.
 
-    python benchmarks/splat_files.py [FILE] [--up -y] [--rounds 3] [--only .ply .spz]
+    python benchmarks/splat_files.py [FILE] [--up=-y] [--rounds 3] [--only .ply .spz]
 
 FILE is anything that `clay4d.load` reads; without it, a seed makes 150,000 Gaussians of degree 3. Seconds are the
 least of some rounds, by the clock and (of one thread) of the processor, which says more on a busy machine. Eight views from a circle, 400 × 400, on white.
