@@ -172,14 +172,7 @@ def _task(
 def config_of(
     suite: str | SuiteConfig, systems: tuple[str, ...], limit: int | None, seeds: int | None
 ) -> SuiteConfig:
-    """The suite by its name or as it is, with other systems, fewer scenes or seeds where they are given.
-
-    Raises:
-        ValueError: no such suite.
-
-    >>> config_of("smoke", ("static",), 2, None).systems
-    ('static',)
-    """
+    """The suite by its name or as it is, with what else is given; ValueError for an unknown name."""
     if isinstance(suite, str):
         if suite not in SUITES:
             raise ValueError(

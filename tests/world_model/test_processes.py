@@ -81,7 +81,7 @@ def test_a_killed_worker_is_started_again_from_the_last_checkpoint(
         assert len(workers) == 2
         os.kill(int(workers[1]), signal.SIGKILL)
         _, said = group.communicate(timeout=400)
-    assert group.returncode == 0, said[-3000:]
+    assert group.returncode == 0, said[-3000:].decode()
     assert b"SIGKILL" in said or b"Signal 9" in said or b"exitcode: -9" in said
     assert bits(out) == bits(one)
     assert not [p for p in out.rglob("*") if p.name.startswith(".")]
