@@ -169,13 +169,15 @@ def _failures(results: Results) -> str:
 
 def _effort(results: Results) -> str:
     rows = ""
-    for system, (seconds, memory) in effort_of(results).items():
-        took = "–" if seconds is None else f"{seconds:.3f}"
-        most = "–" if memory is None else f"{memory:.0f}"
-        rows += f"<tr><td>{escape(system)}</td><td>{took}</td><td>{most}</td></tr>"
+    for system, effort in effort_of(results).items():
+        took, spent = (
+            "–" if v is None else f"{v:.3f}" for v in (effort.seconds, effort.cpu_seconds)
+        )
+        most = "–" if effort.memory is None else f"{effort.memory:.0f}"
+        rows += f"<tr><td>{escape(system)}</td><td>{took}</td><td>{spent}</td><td>{most}</td></tr>"
     return (
         "<h2>Time and memory</h2><table><tr><th>system</th><th>median seconds an answer</th>"
-        f"<th>peak MB</th></tr>{rows}</table>"
+        f"<th>of processor time</th><th>peak MB</th></tr>{rows}</table>"
     )
 
 

@@ -179,11 +179,9 @@ def config_of(
                 f"suite got {suite!r}; expected one of {', '.join(SUITES)}, outside or all."
             )
         suite = SUITES[suite]
-    chosen = systems or suite.systems
-    for name in chosen:
-        system_of(name)
+    chosen = tuple(name for name in systems or suite.systems if system_of(name))
     limit, seeds = suite.limit if limit is None else limit, suite.seeds if seeds is None else seeds
-    return replace(suite, systems=tuple(chosen), limit=limit, seeds=seeds)
+    return replace(suite, systems=chosen, limit=limit, seeds=seeds)
 
 
 def _begin(out: Path, digest: str, text: str, *, resume: bool) -> dict[str, Any]:
@@ -240,7 +238,7 @@ def _measured(
     answer = worker.ask(question, case.times, timeout=config.timeout)
     row: dict[str, Any] = {
         "input": case.question.key, "seconds": round(answer.seconds, 4),
-        "memory": round(answer.peak_memory_mb, 1),
+        "memory": round(answer.peak_memory_mb, 1), "cpu": answer.cpu_seconds,
     }  # fmt: skip
     if answer.prediction is None:
         return row | {"reason": answer.reason}
@@ -279,7 +277,7 @@ def _results(
         common: dict[str, Any] = {
             "suite": config.name, "task": task, "system": name, "scene": scene, "seed": int(drawn[0]) if drawn else 0,
             "protocol": task if task in protocols else source.protocols[0][0], "seconds": row["seconds"],
-            "peak_memory_mb": row["memory"], "thoughts": _THOUGHTS.get(name),
+            "peak_memory_mb": row["memory"], "cpu_seconds": row.get("cpu"), "thoughts": _THOUGHTS.get(name),
         }  # fmt: skip
         if "reason" in row:
             measurements.append(Measurement(**common, metric=config.metrics[0], status="failed", reason=row["reason"]))  # fmt: skip

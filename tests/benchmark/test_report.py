@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clay4d.benchmark.report import write_report
-from clay4d.benchmark.report_numbers import effort_of, ranked
+from clay4d.benchmark.report_numbers import Effort, effort_of, ranked
 from clay4d.benchmark.report_plots import (
     COLOURS,
     WIDTH,
@@ -88,7 +88,15 @@ def test_plots_put_numbers_where_they_belong() -> None:
     spent = re.findall(r'cx="([\d.]+)" cy="([\d.]+)" r="5" fill="(#\w+)"', against_seconds(results()))  # fmt: skip
     engine, learned = ([float(v) for v in row[:2]] for row in spent[-2:])
     assert engine[0] < learned[0] and engine[1] > learned[1]
-    assert effort_of(results())["learned"] == (1.0, 100.0)
+    assert effort_of(results())["learned"] == Effort(1.0, None, 100.0)
+    assert "processor" not in against_seconds(results())
+    timed = tuple(
+        dataclasses.replace(m, cpu_seconds=0.2 if m.system == "learned" else 3.0) if m.status == "ok" else m
+        for m in results().measurements
+    )  # fmt: skip
+    spent = against_seconds(dataclasses.replace(results(), measurements=timed))
+    found = [float(x) for x in re.findall(r'cx="([\d.]+)" cy="[\d.]+" r="5"', spent)[-2:]]
+    assert "median processor seconds" in spent and found[0] > found[1]  # busy was the other one
 
 
 def test_thoughts_stand_in_the_order_of_their_counts() -> None:
