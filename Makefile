@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := $(filter-out tests benchmarks build,$(patsubst %/__init__.py,%,$(wildcard */__init__.py)))
 
-.PHONY: demo test lint types links blender genesis nerfstudio report bench format docs fuzz kills distributed torchrun
+.PHONY: demo test lint types links blender genesis nerfstudio report bench format docs fuzz kills soak distributed torchrun
 
 # A small scene: simulated, trained on and shown in about three minutes; nothing is downloaded.
 demo: runs/demo/index.html
@@ -72,6 +72,10 @@ fuzz: .venv/ready
 # 50 random kill -9 of the long commands, each run again after; the same bits must come of it.
 kills: .venv/ready
 	$(BIN)/python tests/hardening/kills.py --kills $(or $(KILLS),50)
+
+# The viewer with 20 clients for 5 minutes, and training for MINUTES (60): nothing may grow.
+soak: .venv/ready
+	$(BIN)/python tests/hardening/soak.py --minutes $(or $(MINUTES),60)
 
 # Installs Ray and runs the tests that need it, on a cluster of two nodes and with real kills.
 distributed: .venv/ready
