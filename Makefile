@@ -3,7 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := $(filter-out tests benchmarks build,$(patsubst %/__init__.py,%,$(wildcard */__init__.py)))
 
-.PHONY: demo test lint types links blender genesis nerfstudio report bench format docs fuzz kills soak distributed torchrun
+# Modules are compiled once for all processes of the tests, whatever the shell is set to.
+unexport PYTHONDONTWRITEBYTECODE
+# Processes that share the tests, a file at a time.
+JOBS ?= 2
+
+.PHONY: demo test lint types kernels links blender genesis mitsuba nerfstudio report bench format docs fuzz kills soak distributed torchrun
 
 # A small scene: simulated, trained on and shown in about three minutes; nothing is downloaded.
 demo: runs/demo/index.html
@@ -13,8 +18,10 @@ runs/demo/index.html: | .venv/ready
 	rm -rf runs/demo
 	$(BIN)/clay4d demo --out runs/demo
 
-test: .venv/ready lint types
-	$(BIN)/python -m pytest -q
+# Kernels are compiled beside the check of types, each on a core; then the tests.
+test: .venv/ready lint
+	$(MAKE) -j2 types kernels
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -30,6 +37,9 @@ links:
 	mkdir -p build/types/clay4d
 	ln -s $(addprefix $(CURDIR)/,$(wildcard src/clay4d/*.py) src/clay4d/py.typed $(PACKAGES)) build/types/clay4d
 
+kernels: .venv/ready
+	$(BIN)/python -c "from clay4d.training.warm import ensure_kernels as a; from clay4d.world_model.training.warm import ensure_world_kernels as b; a(); b()"
+
 types: .venv/ready links
 	MYPYPATH=build/types $(BIN)/mypy
 
@@ -44,10 +54,12 @@ docs: .venv/ready links
 	@echo "See build/docs/index.html"
 
 # Genesis for clay4d simulate --engine genesis, in an environment of its own, since its packages pin others. 3.1 GB.
+# torch first and pinned, as below.
 genesis: .venv/genesis/ready
 .venv/genesis/ready: | .venv/ready
 	$(PYTHON) -m venv .venv/genesis
-	.venv/genesis/bin/pip install -q torch genesis-world==1.4.5
+	.venv/genesis/bin/pip install -q torch -c constraints.txt
+	.venv/genesis/bin/pip install -q genesis-world==1.4.5
 	touch $@
 
 # Blender's Cycles for clay4d simulate --renderer blender, in an environment of its own: it pins another NumPy. 0.9 GB.
@@ -57,13 +69,18 @@ blender: .venv/blender/ready
 	.venv/blender/bin/pip install -q bpy==5.0.1
 	touch $@
 
+# Mitsuba 3 for clay4d simulate --renderer mitsuba. 0.2 GB.
+mitsuba: .venv/ready
+	$(BIN)/pip install -q -e ".[mitsuba]" -c constraints.txt
+
 # README's table and picture of the benchmark, from the results that are kept in docs/results.
 report: .venv/ready
 	$(BIN)/python benchmarks/report.py
 
-# Speed of the rasteriser, the loss and Adam, each against a rival timed in turn with it.
+# Speed and memory, on scenes that a seed makes: the rasteriser, the loss and Adam, each against a rival timed in turn
+# with it; radiance fields; files of Gaussians; exports of many moments; the viewer's server; the HTML player.
 bench: .venv/ready
-	$(BIN)/python benchmarks/rasterizer.py
+	for script in rasterizer field splat_files streaming viewer player; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 # 10,000 damaged inputs of every format; goes on where it stopped. FORMATS="ply spz-3" chooses some.
 fuzz: .venv/ready

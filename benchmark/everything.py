@@ -8,18 +8,13 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from clay4d.benchmark.plan import ORDER, Planned, lines, plan, spoken
 from clay4d.benchmark.report import STYLE, write_report
 from clay4d.benchmark.report_words import summary
 from clay4d.benchmark.results import Results, load_results
 from clay4d.benchmark.run import run_suite
-from clay4d.benchmark.suites import SUITES
 from clay4d.files import written_whole
-
-ORDER = {
-    "renderer": 1, "predict": 30, "generate": 6, "ood": 60, "hidden-physics": 120, "thoughts": 15,
-    "thoughts-ood": 25, "reconstruct": 40, "real": 15,
-}  # fmt: skip
-"""Suites in the order they run in, and about how many minutes each takes on two cores: for the time that is left."""
+from clay4d.pages import html_page
 
 
 @dataclass(frozen=True)
@@ -40,9 +35,10 @@ def run_all(
     weights: str | Path | None = None,
     limit: int | None = None,
     seeds: int | None = None,
-    suites: Sequence[str] = tuple(ORDER),
+    suites: Sequence[str] = ORDER,
     resume: bool = False,
     command: str = "",
+    distributed: str | None = None,
     say: Callable[[str], None] = print,
 ) -> list[Part]:
     """Run all suites; leaves OUT/SUITE/results.json and report.html for each, and OUT/report.html.
@@ -50,53 +46,52 @@ def run_all(
     Args:
         data: worlds of `make_worlds`. real: the folder of real data sets. Suites without theirs are skipped.
         resume: go on with a run that was stopped; suites that ended are not run again.
-        say: takes lines of progress, with the minutes that are left.
+        distributed: the address of a Ray cluster that asks the systems, or "local".
+        say: takes lines of progress: first the plan with its times, then each suite's end and the time left.
 
     Raises:
         ValueError: a folder that holds another run.
+        FileNotFoundError, ValueError: a folder without the data it was given for, before anything runs.
     """
     out = Path(out)
     if out.exists() and any(out.iterdir()) and not resume:
         raise ValueError(f"out got {out}, which holds something; expected a new folder. Or use --resume.")  # fmt: skip
+    plans = plan(out, suites, data=data, real=real, limit=limit, seeds=seeds)
+    for line in lines(plans):
+        say(line)
     parts, spent, planned = [], 0.0, 0.0
-    for k, name in enumerate(suites):
-        where = _data_of(name, data, real)
-        if isinstance(where, str):
-            parts.append(Part(name, None, where))
-            say(f"{name}: skipped, {where}")
+    for k, one in enumerate(plans):
+        if one.reason:
+            parts.append(Part(one.suite, None, one.reason))
             continue
-        folder, began = out / name, time.monotonic()
-        done = (folder / "results.json").is_file()
-        if done:
-            results = load_results(folder / "results.json")
-        else:
-            results = run_suite(
-                name, folder, data=where.path, weights=weights, limit=limit, seeds=seeds, resume=resume,
-                command=command,
-            )  # fmt: skip
-            spent, planned = spent + time.monotonic() - began, planned + 60 * ORDER[name]
+        folder, began = out / one.suite, time.monotonic()
+        results = _ended(folder) or run_suite(
+            one.suite, folder, data=one.path, weights=weights, limit=limit, seeds=seeds, resume=resume,
+            command=command, distributed=distributed,
+        )  # fmt: skip
         write_report(results, folder / "report.html")
-        parts.append(Part(name, results))
-        left = sum(60 * ORDER[n] for n in suites[k + 1 :]) * (spent / planned if planned else 1.0)
-        say(f"{name}: done ({k + 1} of {len(suites)}); about {left / 60:.0f} minutes left. {summary(results)}")  # fmt: skip
+        parts.append(Part(one.suite, results))
+        spent, planned = spent + time.monotonic() - began, planned + one.seconds
+        left = time_left(plans[k + 1 :], spent, planned)
+        say(f"{one.suite}: done ({k + 1} of {len(plans)}); about {spoken(left)} left. {summary(results)}")  # fmt: skip
     with written_whole(out / "report.html") as place:
         place.write_text(page(parts), encoding="utf-8")
     return parts
 
 
-@dataclass(frozen=True)
-class _Where:
-    path: Path | None
+def time_left(rest: Sequence[Planned], spent: float, planned: float) -> float:
+    """Seconds that the rest will take, if it is as much off its plan as what is done.
+
+    >>> time_left([Planned("ood", seconds=100.0)], spent=60.0, planned=30.0)
+    200.0
+    """
+    return sum(p.seconds for p in rest) * (spent / planned if planned else 1.0)
 
 
-def _data_of(suite: str, data: str | Path | None, real: str | Path | None) -> _Where | str:
-    """Where a suite's scenes come from, or why there are none."""
-    source = SUITES[suite].source
-    if source == "renderer":
-        return _Where(None)
-    if source == "real":
-        return "no real data was given (--real)" if real is None else _Where(Path(real))
-    return "no worlds were given (--data)" if data is None else _Where(Path(data))
+def _ended(folder: Path) -> Results | None:
+    """What a suite that ended has found."""
+    place = folder / "results.json"
+    return load_results(place) if place.is_file() else None
 
 
 def page(parts: Sequence[Part]) -> str:
@@ -110,10 +105,5 @@ def page(parts: Sequence[Part]) -> str:
             f'<h2>{part.suite}</h2><p>{escape(summary(part.results))}</p>'
             f'<p><a href="{part.suite}/report.html">The whole report</a></p>'
         )  # fmt: skip
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>clay4d benchmark</title><style>{STYLE}</style></head><body><h1>clay4d benchmark: all suites</h1>"
-        + "\n".join(rows) + "</body></html>\n"
-    )  # fmt: skip
+    body = "\n".join(["<main><h1>clay4d benchmark: all suites</h1>", *rows, "</main>"])
+    return html_page(title="clay4d benchmark", body=body, style=STYLE)

@@ -6,8 +6,8 @@ from collections import defaultdict
 from html import escape
 from pathlib import Path
 
+from clay4d.benchmark.report_films import SCRIPT, films
 from clay4d.benchmark.report_films import STYLE as FILM_STYLE
-from clay4d.benchmark.report_films import films, policy
 from clay4d.benchmark.report_numbers import (
     effort_of,
     head_of,
@@ -20,19 +20,20 @@ from clay4d.benchmark.report_plots import against_seconds, against_thoughts, by_
 from clay4d.benchmark.report_words import VERDICTS, difference, margin, summary
 from clay4d.benchmark.results import Results, load_results
 from clay4d.files import written_whole
+from clay4d.pages import html_page
 
 __all__ = ["over_time", "summary", "write_report"]
 
-STYLE = """
-:root{color-scheme:light dark;--ink:#1a1a1a;--soft:#5c5c5c;--line:#ddd;--back:#fff;--best:#e8f3ea;--good:#cfe8d5;--bad:#f6d0c8;--open:#e6e6e6}
-@media(prefers-color-scheme:dark){:root{--ink:#e8e8e8;--soft:#aaa;--line:#444;--back:#161616;--best:#1f3324;--good:#23492f;--bad:#5e2a20;--open:#3a3a3a}}
-body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--back);max-width:60rem;margin:1.5rem auto;padding:0 1rem;overflow-wrap:break-word}
+STYLE = """\
+:root{--best:#e8f3ea;--good:#cfe8d5;--bad:#f6d0c8;--open:#e6e6e6}
+@media(prefers-color-scheme:dark){:root{--best:#1f3324;--good:#23492f;--bad:#5e2a20;--open:#3a3a3a}}
+main{max-width:60rem;margin:1.5rem auto;padding:0 1rem;overflow-wrap:break-word}
 table{border-collapse:collapse;margin:1rem 0;display:block;overflow-x:auto}
 th,td{padding:.3rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap;vertical-align:top}
 th:first-child,td:first-child,td.words{text-align:left;white-space:normal}th{white-space:normal}td:first-child{min-width:8rem}
-td.best{background:var(--best);font-weight:600}small,.soft{color:var(--soft)}svg text{fill:var(--ink);font:13px system-ui,sans-serif}
+td.best{background:var(--best);font-weight:600}small,.soft{color:var(--soft)}svg text{fill:var(--text);font:13px system-ui,sans-serif}
 svg{display:block;max-width:36rem}svg .axis{stroke:var(--line)}.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(20rem,100%),1fr));gap:1rem 2rem}
-.plots h3{margin:.6rem 0 .2rem}details{margin-top:1rem}summary{cursor:pointer;font-weight:600}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
+.plots h3{margin:.6rem 0 .2rem}details{margin-top:1rem}summary{cursor:pointer;font-weight:600}h2{font-size:1.15rem;margin-top:2rem}
 .claims{list-style:none;padding:0}.claims li{border-left:.4rem solid var(--open);padding:.1rem .8rem;margin:.8rem 0}
 .claims b{padding:.05rem .5rem;border-radius:.3rem;background:var(--open)}.claims li.holds,.claims li.holds b{border-color:var(--good)}
 .holds b{background:var(--good)!important}.claims li.fails{border-color:var(--bad)}.fails b{background:var(--bad)!important}
@@ -48,22 +49,16 @@ def write_report(results: str | Path | Results, out: str | Path) -> None:
         ValueError: no results.json of this version.
     """
     found = results if isinstance(results, Results) else load_results(results)
-    title = f"clay4d benchmark: {escape(found.suite)}"
+    title = f"clay4d benchmark: {found.suite}"
+    shown = films(found.shown, Path(out).parent)
     parts = [
-        f"<h1>{title}</h1>", f'<p class="lead">{escape(summary(found))}</p>',
+        f"<main><h1>{escape(title)}</h1>", f'<p class="lead">{escape(summary(found))}</p>',
         "<h2>What was claimed before the run</h2>", _claims(found),
         "<h2>Results</h2>", *_tables(found)[:1], _plots(found),
-        films(found.shown, Path(out).parent), *_more(found), _failures(found), _effort(found),
-        _protocol(found),
+        shown, *_more(found), _failures(found), _effort(found), _protocol(found), "</main>",
     ]  # fmt: skip
-    page = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy()}">'
-        f"<title>{title}</title><style>{STYLE}{FILM_STYLE}</style></head><body>"
-        + "\n".join(parts)
-        + "</body></html>\n"
-    )
+    style, script = STYLE + FILM_STYLE, SCRIPT if shown else ""
+    page = html_page(title=title, body="\n".join(parts), style=style, script=script)
     with written_whole(Path(out)) as place:
         place.write_text(page, encoding="utf-8")
 
@@ -174,13 +169,15 @@ def _failures(results: Results) -> str:
 
 def _effort(results: Results) -> str:
     rows = ""
-    for system, (seconds, memory) in effort_of(results).items():
-        took = "–" if seconds is None else f"{seconds:.3f}"
-        most = "–" if memory is None else f"{memory:.0f}"
-        rows += f"<tr><td>{escape(system)}</td><td>{took}</td><td>{most}</td></tr>"
+    for system, effort in effort_of(results).items():
+        took, spent = (
+            "–" if v is None else f"{v:.3f}" for v in (effort.seconds, effort.cpu_seconds)
+        )
+        most = "–" if effort.memory is None else f"{effort.memory:.0f}"
+        rows += f"<tr><td>{escape(system)}</td><td>{took}</td><td>{spent}</td><td>{most}</td></tr>"
     return (
         "<h2>Time and memory</h2><table><tr><th>system</th><th>median seconds an answer</th>"
-        f"<th>peak MB</th></tr>{rows}</table>"
+        f"<th>of processor time</th><th>peak MB</th></tr>{rows}</table>"
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -55,15 +57,35 @@ def lead(results: Results, first: str, second: str, task: str, metric: str) -> I
     )  # fmt: skip
 
 
-def effort_of(results: Results) -> dict[str, tuple[float | None, float | None]]:
-    """Median seconds of an answer and peak megabytes of each system; None where nobody measured."""
+@dataclass(frozen=True)
+class Effort:
+    """What a system's answers took; None where nobody measured."""
+
+    seconds: float | None = None
+    """Wall clock of an answer, the median."""
+    cpu_seconds: float | None = None
+    """Processor time, the median."""
+    memory: float | None = None
+    """Megabytes, the most."""
+
+
+def effort_of(results: Results) -> dict[str, Effort]:
+    """What each system's answers took."""
     seconds: dict[str, dict[tuple[str, int], float]] = defaultdict(dict)
+    spent: dict[str, dict[tuple[str, int], float]] = defaultdict(dict)
     memory: dict[str, float] = defaultdict(float)
     for m in results.measurements:
         if m.status == "ok" and m.seconds is not None:
             seconds[m.system][m.scene, m.seed] = m.seconds
             memory[m.system] = max(memory[m.system], m.peak_memory_mb or 0)
+            if m.cpu_seconds is not None:
+                spent[m.system][m.scene, m.seed] = m.cpu_seconds
     return {
-        s: (float(np.median([*seconds[s].values()])), memory[s] or None) if s in seconds else (None, None)
+        s: Effort(_median(seconds[s].values()), _median(spent[s].values()), memory[s] or None)
         for s in systems_of(results)
-    }  # fmt: skip
+    }
+
+
+def _median(values: Iterable[float]) -> float | None:
+    known = [*values]
+    return float(np.median(known)) if known else None

@@ -62,6 +62,8 @@ class Measurement:
     """Why it failed, in one line."""
     seconds: float | None = None
     """Wall clock of the system's answer."""
+    cpu_seconds: float | None = None
+    """Processor time of it, which other work on the machine hardly changes."""
     peak_memory_mb: float | None = None
 
     def __post_init__(self) -> None:

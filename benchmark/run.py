@@ -9,7 +9,7 @@ import json
 import os
 import platform
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -31,7 +31,14 @@ from clay4d.benchmark.comparisons import (
     write_comparisons,
 )
 from clay4d.benchmark.observation import Prediction
-from clay4d.benchmark.registry import DRAWS, SOURCES, SYSTEMS, make_system
+from clay4d.benchmark.registry import (
+    DRAWS,
+    SOURCES,
+    SYSTEMS,
+    arm_system,
+    make_system,
+    system_of,
+)
 from clay4d.benchmark.results import Hypothesis, Measurement, Results, Shown, save_results
 from clay4d.benchmark.statistics import paired
 from clay4d.benchmark.suites import AT, CEILINGS, COUNTS, ERROR, METRICS, SUITES, Claim, SuiteConfig
@@ -60,6 +67,7 @@ def run_suite(
     data: str | Path | None = None,
     systems: tuple[str, ...] = (),
     weights: str | Path | None = None,
+    arms: Mapping[str, str | Path] | None = None,
     limit: int | None = None,
     seeds: int | None = None,
     resume: bool = False,
@@ -71,6 +79,7 @@ def run_suite(
     Args:
         data: a folder of `make_worlds`, or of real motion; a suite that makes its own needs none.
         systems: a choice of the suite's systems. weights: of the world model; the released ones by default.
+        arms: more world models by a name each, files or runs: the systems world-model@NAME.
         limit: scenes of each split, if not the suite's. seeds: how many times systems that draw are asked, with
             seeds from 0 on; a scene's number is the mean over them.
         resume: go on with a run that was stopped.
@@ -80,7 +89,9 @@ def run_suite(
         ValueError: an unknown suite or system, a folder that holds another run.
         FileNotFoundError: no worlds.
     """
-    config = _config(suite, systems, limit, seeds)
+    config = config_of(suite, systems, limit, seeds)
+    config = replace(config, systems=(*config.systems, *map(arm_system, arms or {})))
+    files = {"": weights, **(arms or {})}
     out = Path(out)
     text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -89,17 +100,17 @@ def run_suite(
     source = SOURCES[config.source](config, folder)
     places = source.places()
     rows = dict(done)
-    asked = _asked(config, places)
+    asked = asked_of(config, places)
     missing = [one for key, one in asked.items() if key not in rows]
     with (
         (out / PARTIAL).open("a", encoding="utf-8") as log,
         _bar(len(asked)) as tick,
     ):
         if distributed is None:
-            answers = _answers(config, source, weights, missing, out)
+            answers = _answers(config, source, files, missing, out)
         else:
             tasks = {
-                k: (config, folder, weights, part, out.resolve())
+                k: (config, folder, files, part, out.resolve())
                 for k, part in enumerate(_parts(missing))
             }
             done_tasks = run_tasks(_task, tasks, address=distributed)
@@ -115,11 +126,11 @@ def run_suite(
     return results
 
 
-def _asked(config: SuiteConfig, places: Sequence[Place]) -> dict[str, Asked]:
+def asked_of(config: SuiteConfig, places: Sequence[Place]) -> dict[str, Asked]:
     """Who is asked about what, by the key that answers are kept under; those that draw nothing, once."""
     found = {}
     for name in config.systems:
-        for seed in range(config.seeds if name in DRAWS else 1):
+        for seed in range(config.seeds if system_of(name) in DRAWS else 1):
             for place in places:
                 if not place.systems or name in place.systems:
                     key = f"{name} {place.scene}" + (f" {seed}" if seed else "")
@@ -133,7 +144,7 @@ def _answers(
     """Rows of some systems and scenes, in order; each system in a process of its own."""
     for (name, seed), group in groupby(asked, key=lambda one: one[1:3]):
         worker = Worker(*make_system(name, weights=weights, seed=seed))
-        ceiling = getattr(SYSTEMS[name], "needs_truth", False)
+        ceiling = getattr(SYSTEMS[system_of(name)], "needs_truth", False)
         try:
             for key, _, _, place in group:
                 yield key, _measured(
@@ -158,21 +169,19 @@ def _task(
     return list(_answers(config, SOURCES[config.source](config, folder), weights, asked, out))
 
 
-def _config(
+def config_of(
     suite: str | SuiteConfig, systems: tuple[str, ...], limit: int | None, seeds: int | None
 ) -> SuiteConfig:
+    """The suite by its name or as it is, with what else is given; ValueError for an unknown name."""
     if isinstance(suite, str):
         if suite not in SUITES:
             raise ValueError(
                 f"suite got {suite!r}; expected one of {', '.join(SUITES)}, outside or all."
             )
         suite = SUITES[suite]
-    chosen = systems or suite.systems
-    for name in chosen:
-        if name not in SYSTEMS:
-            raise ValueError(f"system got {name!r}; expected one of {', '.join(SYSTEMS)}.")
+    chosen = tuple(name for name in systems or suite.systems if system_of(name))
     limit, seeds = suite.limit if limit is None else limit, suite.seeds if seeds is None else seeds
-    return replace(suite, systems=tuple(chosen), limit=limit, seeds=seeds)
+    return replace(suite, systems=chosen, limit=limit, seeds=seeds)
 
 
 def _begin(out: Path, digest: str, text: str, *, resume: bool) -> dict[str, Any]:
@@ -229,7 +238,7 @@ def _measured(
     answer = worker.ask(question, case.times, timeout=config.timeout)
     row: dict[str, Any] = {
         "input": case.question.key, "seconds": round(answer.seconds, 4),
-        "memory": round(answer.peak_memory_mb, 1),
+        "memory": round(answer.peak_memory_mb, 1), "cpu": answer.cpu_seconds,
     }  # fmt: skip
     if answer.prediction is None:
         return row | {"reason": answer.reason}
@@ -268,7 +277,7 @@ def _results(
         common: dict[str, Any] = {
             "suite": config.name, "task": task, "system": name, "scene": scene, "seed": int(drawn[0]) if drawn else 0,
             "protocol": task if task in protocols else source.protocols[0][0], "seconds": row["seconds"],
-            "peak_memory_mb": row["memory"], "thoughts": _THOUGHTS.get(name),
+            "peak_memory_mb": row["memory"], "cpu_seconds": row.get("cpu"), "thoughts": _THOUGHTS.get(name),
         }  # fmt: skip
         if "reason" in row:
             measurements.append(Measurement(**common, metric=config.metrics[0], status="failed", reason=row["reason"]))  # fmt: skip

@@ -9,7 +9,8 @@ from clay4d.benchmark.results import Metric
 
 SPLITS_OOD = ("ood-speed", "ood-size", "ood-count", "ood-combination")
 ARMS = (
-    "static", "constant-velocity", "engine-nominal", "engine-fitted", "engine-fitted-air", "world-model",
+    "static", "constant-velocity", "engine-nominal", "engine-fitted", "engine-fitted-air", "engine-residual",
+    "world-model",
 )  # fmt: skip
 COUNTS = (0, 1, 2, 4, 8, 16)
 """Thoughts before each segment, where the suite varies them."""
@@ -139,6 +140,14 @@ _CLAIMS = (
         "nominal-beats-learned-where-nothing-hidden", "none", "engine-nominal", "world-model",
         claim="Where nothing is hidden, the engine errs less than the world model.",
     ),
+    Claim(
+        "residual-helps", "all", "engine-residual", "engine-nominal", 0.1, relative=True,
+        claim="What an engine learns from training worlds takes a tenth off its error.",
+    ),
+    Claim(
+        "learned-beats-residual-where-hidden", "hidden", "world-model", "engine-residual",
+        claim="Where a force is hidden, the world model errs less than an engine that learned from worlds, too.",
+    ),
 )  # fmt: skip
 
 _REAL = (
@@ -256,7 +265,7 @@ SUITES: dict[str, SuiteConfig] = {
     "hidden-physics": SuiteConfig(
         "hidden-physics", ("test",),
         (
-            "constant-velocity", "engine-nominal", "engine-fitted", "engine-fitted-terms",
+            "constant-velocity", "engine-nominal", "engine-fitted", "engine-fitted-terms", "engine-residual",
             "engine-true", "world-model",
         ),
         limit=60, timeout=600.0, claims=_HIDDEN,

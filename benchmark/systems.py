@@ -143,12 +143,19 @@ class NominalEngine:
 
     def predict(self, observation: Observation, times: Float[np.ndarray, " T"]) -> Prediction:
         """The engine's trajectory from the last moment that was seen."""
-        start, path = self._run(observation, float(times[-1]))
+        return self.predict_from(observation, estimate(observation), times)
+
+    def predict_from(
+        self, observation: Observation, found: Estimate, times: Float[np.ndarray, " T"]
+    ) -> Prediction:
+        """The same where the state was estimated before."""
+        start, path = self._run(observation, found, float(times[-1]))
         return sampled(path, start, times)
 
-    def _run(self, observation: Observation, until: float) -> tuple[float, Trajectory]:
+    def _run(
+        self, observation: Observation, found: Estimate, until: float
+    ) -> tuple[float, Trajectory]:
         """From the last moment on; from the first where estimated bodies lie in each other by then."""
-        found = estimate(observation)
         for last, check in ((True, True), (False, True)):
             start = float(observation.times[-1 if last else 0])
             scene = self._start(observation, found, until, last)

@@ -28,10 +28,12 @@ from clay4d.benchmark.graphs import (
     make_puzzle,
     read_puzzles,
 )
+from clay4d.benchmark.report import STYLE
 from clay4d.benchmark.statistics import Interval, bootstrap, paired
 from clay4d.config import to_dict
 from clay4d.files import written_whole
 from clay4d.jit import one_torch_thread
+from clay4d.pages import html_page
 from clay4d.world_model.reasoners import Size
 
 DEEPER = "deeper end"
@@ -247,14 +249,7 @@ def lines(results: dict[str, Any]) -> list[str]:
 
 def page(results: dict[str, Any]) -> str:
     """The report: claims first, then a table for each test; no scripts, no requests."""
-    parts = [
-        "<!doctype html><html lang=en><meta charset=utf-8><title>Thoughts about graphs</title>"
-        "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:900px;margin:32px auto;padding:0 16px}"
-        "table{border-collapse:collapse;margin:8px 0 24px}td,th{padding:4px 12px;border-bottom:1px solid #ccc;"
-        "text-align:right;font-variant-numeric:tabular-nums}td:first-child,th:first-child{text-align:left}</style>"
-        "<h1>Thoughts about graphs</h1><ul>"
-    ]
+    parts = ["<main><h1>Thoughts about graphs</h1><ul>"]
     for c in results["claims"]:
         d = c["difference"]
         parts.append(
@@ -273,8 +268,8 @@ def page(results: dict[str, Any]) -> str:
             )
             parts.append(f"<tr><td>{escape(arm)}</td>{told}</tr>")
         parts.append("</table>")
-    parts.append(f"<p>{escape(results['command'])}</p>")
-    return "\n".join(parts) + "\n"
+    parts.append(f"<p>{escape(results['command'])}</p></main>")
+    return html_page(title="Thoughts about graphs", body="\n".join(parts), style=STYLE)
 
 
 def chosen(arms: Sequence[str], *, quick: bool) -> GraphConfig:

@@ -31,6 +31,8 @@ class Answer:
     reason: str = ""
     seconds: float = 0.0
     """Wall clock."""
+    cpu_seconds: float | None = None
+    """Processor time of the system's process, all its threads."""
     peak_memory_mb: float = 0.0
 
 
@@ -71,8 +73,8 @@ class Worker:
         kind, value = self._receive(timeout)
         seconds = time.perf_counter() - began
         if kind == "answer":
-            prediction, memory = value
-            return Answer(prediction, seconds=seconds, peak_memory_mb=memory)
+            prediction, memory, spent = value
+            return Answer(prediction, seconds=seconds, cpu_seconds=spent, peak_memory_mb=memory)
         if kind == "failed":
             return Answer(None, value, seconds)
         return self._lost(value)
@@ -113,13 +115,15 @@ def _serve(pipe: Any, make: Callable[..., Any], given: tuple[Any, ...]) -> None:
             question, times = pipe.recv()
         except EOFError:
             return
+        began = time.process_time()
         try:
             found = system.predict(question, times)
+            spent = time.process_time() - began
             seen = getattr(question, "observation", question)
             if isinstance(seen, Observation):
                 found = check_prediction(found, seen, times)
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            pipe.send(("answer", (found, memory)))
+            pipe.send(("answer", (found, memory, spent)))
         except Exception as error:
             pipe.send(("failed", f"{type(error).__name__}: {str(error)[:300]}"))
 

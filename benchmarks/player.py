@@ -1,17 +1,16 @@
 """The HTML player of a run: its size, what it costs in dB, and how soon it opens in Chromium.
 
-    python benchmarks/player.py RUN [--frames 50] [--views 10]
+    python benchmarks/player.py [RUN] [--frames 50] [--views 10]
 
 PSNR on views of the data that the run was trained on (its `val` or `test` split): of the run, of the page's
 numbers, and between the two, by our rasteriser; then of a screenshot against our rasteriser on the page's
-numbers. Chromium draws with GL in software.
+numbers. Chromium draws with GL in software. Without RUN a seed makes the scene.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from browser import chromium
+from made import machine, made_scene
 from PIL import Image
 
 from clay4d.renderers import render
@@ -26,13 +27,6 @@ from clay4d.renderers.player import read_player, write_player
 from clay4d.scenes import Cameras
 from clay4d.scenes.loaders import load_dataset
 from clay4d.training.run import load_run
-
-SOFTWARE_GL = [
-    "--no-sandbox",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-]
 
 
 def psnr(a: Any, b: Any) -> float:
@@ -53,13 +47,12 @@ def measure_numbers(scene: Any, played: Any, views: Any, count: int) -> None:
 
 def measure_page(path: Path, played: Any) -> None:
     """Seconds to open, and PSNR of a screenshot."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        chromium = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-        browser = play.chromium.launch(executable_path=chromium, args=SOFTWARE_GL)
-        seconds = []
-        for _ in range(3):
+    with chromium() as browser:
+        if browser is None:
+            print("no browser")
+            return
+        seconds, shot, state = [], None, None
+        for _ in range(5):
             page = browser.new_page(viewport={"width": 900, "height": 900})
             start = time.monotonic()
             page.goto(path.resolve().as_uri(), timeout=120_000)
@@ -68,7 +61,7 @@ def measure_page(path: Path, played: Any) -> None:
             shot = Image.open(io.BytesIO(page.locator("canvas").screenshot())).convert("RGB")
             state = page.evaluate("player.state()")
             page.close()
-        browser.close()
+    assert state is not None
     said = state["panes"][0]
     (fx, fy), (cx, cy), part = said["focal"], said["centre"], said["part"]
     K = torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
@@ -83,16 +76,19 @@ def measure_page(path: Path, played: Any) -> None:
 def main() -> None:
     """Measure one run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--frames", type=int, default=50)
     parser.add_argument("--views", type=int, default=10)
     args = parser.parse_args()
-    scene, _, data = load_run(args.run)
+    scene, data = made_scene(), None
+    if args.run is not None:
+        scene, _, data = load_run(args.run)
+    print(machine())
     dataset = load_dataset(data) if data is not None and data.exists() else None
     with tempfile.TemporaryDirectory() as folder:
         path, start = Path(folder, "page.html"), time.monotonic()
         cameras = None if dataset is None else dataset.train.cameras
-        write_player(path, {args.run.name: scene}, cameras=cameras, frames=args.frames)
+        write_player(path, {"scene": scene}, cameras=cameras, frames=args.frames)
         took, (played,) = time.monotonic() - start, read_player(path)
         size = path.stat().st_size / 1e6
         print(

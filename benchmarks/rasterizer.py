@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import platform
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from types import ModuleType
 
@@ -25,6 +23,7 @@ import numba
 import numpy as np
 import torch
 import torch.nn.functional as F
+from made import machine
 from torch import Tensor
 
 from clay4d.renderers import rasterization
@@ -231,13 +230,6 @@ def line(case: Case, rounds: int) -> str:
     return row
 
 
-def processor() -> str:
-    """The processor's name, as well as the system tells it."""
-    info = Path("/proc/cpuinfo")
-    names = [x for x in info.read_text().splitlines() if "model name" in x] if info.exists() else []
-    return names[0].split(":")[1].strip() if names else platform.processor() or platform.machine()
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -246,10 +238,7 @@ def main() -> None:
     parser.add_argument("--prototype", type=Path, default=PROTOTYPE)
     options = parser.parse_args()
     numba.set_num_threads(options.threads)
-    print(
-        f"{date.today()}, {processor()}, {options.threads} threads, Python "
-        f"{platform.python_version()}, torch {torch.__version__}, numba {numba.__version__}"
-    )
+    print(f"{machine('numba')}; {options.threads} threads")
     prototype = load_prototype(options.prototype)
     print(f"{'milliseconds':<50} {'ours':>9} {'rival':>9} {'ratio':>7}   rival")
     # As in training: the kernels have the cores, and torch's pool would spin beside them.

@@ -79,6 +79,9 @@ def screen(results: Results) -> str:
         for s in systems
         for t in COLUMNS
     }
+    # One that failed on a world is not made better by it: that world counts for nobody.
+    shared = set.intersection(*(set(found[s, "all"]) for s in systems))
+    found = {k: {n: e for n, e in v.items() if n in shared} for k, v in found.items()}
     cells = {k: bootstrap(np.array([v[n] for n in sorted(v)])) for k, v in found.items() if v}
     best = {t: min(c.mean for (_, u), c in cells.items() if u == t) for t in COLUMNS}
     rows = ["| metres | " + " | ".join(COLUMNS.values()) + " |", "|---" * (len(COLUMNS) + 1) + "|"]

@@ -5,6 +5,7 @@ The kernels are compiled with fast maths, which does not see NaN, so nothing tha
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +87,25 @@ def _finite(name: str, value: Tensor) -> None:
         )
 
 
+def _check_values(name: str, value: Tensor) -> None:
+    if value.device.type != "cpu":
+        raise ValueError(
+            f"{name} got a tensor on {value.device}; expected the CPU. Use backend='gsplat'."
+        )
+    _finite(name, value)
+
+
+def _check_modes(render_mode: str, rasterize_mode: str, width: int, height: int) -> None:
+    if render_mode not in RENDER_MODES:
+        raise ValueError(f"render_mode got {render_mode!r}; expected one of {RENDER_MODES}.")
+    if rasterize_mode not in RASTERIZE_MODES:
+        raise ValueError(
+            f"rasterize_mode got {rasterize_mode!r}; expected one of {RASTERIZE_MODES}."
+        )
+    if width < 1 or height < 1:
+        raise ValueError(f"width, height got {width}, {height}; expected at least 1, 1.")
+
+
 def check_inputs(
     means: Tensor,
     quats: Tensor,
@@ -107,14 +127,7 @@ def check_inputs(
     Raises:
         ValueError: what is wrong, what was expected.
     """
-    if render_mode not in RENDER_MODES:
-        raise ValueError(f"render_mode got {render_mode!r}; expected one of {RENDER_MODES}.")
-    if rasterize_mode not in RASTERIZE_MODES:
-        raise ValueError(
-            f"rasterize_mode got {rasterize_mode!r}; expected one of {RASTERIZE_MODES}."
-        )
-    if width < 1 or height < 1:
-        raise ValueError(f"width, height got {width}, {height}; expected at least 1, 1.")
+    _check_modes(render_mode, rasterize_mode, width, height)
     if means.ndim < 2:
         raise ValueError(f"means got shape {list(means.shape)}; expected [..., N, 3].")
     batch, n = tuple(means.shape[:-2]), means.shape[-2]
@@ -141,14 +154,8 @@ def check_inputs(
             _shape("backgrounds", backgrounds, (*batch, c, channels))
         tensors["backgrounds"] = backgrounds
     for name, value in tensors.items():
-        if value.device.type != "cpu":
-            raise ValueError(
-                f"{name} got a tensor on {value.device}; expected the CPU. Use backend='gsplat'."
-            )
-        _finite(name, value)
-    b = 1
-    for k in batch:
-        b *= k
+        _check_values(name, value)
+    b = math.prod(batch)
 
     def fold(value: Tensor) -> Tensor:
         return value.float().reshape(b, *value.shape[len(batch) :])

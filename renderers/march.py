@@ -1,7 +1,8 @@
 """Kernels of volume rendering: rays through a grid of occupied cells, and the sums along them.
 
-A ray takes places on a lattice of equal steps from where it enters the box and jumps over empty cells. Rays
-go in waves of a few places each, so that those that have come to an end take no more.
+A ray takes places on a lattice of equal steps from where it enters the box and jumps over empty cells, and
+over empty blocks of `BLOCK`³ of them at once. Rays go in waves of a few places each, so that those that have
+come to an end take no more.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import numpy as np
 from clay4d.jit import device, inlined
 
 F32 = np.float32
+BLOCK = 4
+"""Cells along each side of a block."""
 
 
 @inlined
@@ -19,12 +22,33 @@ def _cell(x, grid):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _exit(x, dx, cell, grid):  # type: ignore[no-untyped-def]
-    """How much further along the ray a cell ends on one axis."""
+def _exit(x, dx, low, high, grid):  # type: ignore[no-untyped-def]
+    """How much further along the ray cells from `low` to `high` end on one axis."""
     if abs(dx) < F32(1e-12):
         return F32(1e30)
-    wall = F32(2) * F32(cell + (1 if dx > 0 else 0)) / F32(grid) - F32(1)
+    wall = F32(2) * F32(high if dx > 0 else low) / F32(grid) - F32(1)
     return max((wall - x) / dx, F32(0))
+
+
+@device
+def pool_cells(occupied, blocks):  # type: ignore[no-untyped-def]
+    """Mark in blocks [B, ⌈G / BLOCK⌉³] those in which any cell of occupied [B, G, G, G] is marked."""
+    grid, count = occupied.shape[1], blocks.shape[1]
+    rows = np.empty(grid, np.uint8)
+    for b in range(len(occupied)):
+        for i in range(count):
+            for j in range(count):
+                rows[:] = 0
+                for p in range(i * BLOCK, min((i + 1) * BLOCK, grid)):
+                    for q in range(j * BLOCK, min((j + 1) * BLOCK, grid)):
+                        row = occupied[b, p, q]
+                        for m in range(grid):
+                            rows[m] |= row[m]
+                for k in range(count):
+                    found = np.uint8(0)
+                    for m in range(k * BLOCK, min((k + 1) * BLOCK, grid)):
+                        found |= rows[m]
+                    blocks[b, i, j, k] = found
 
 
 @device
@@ -71,6 +95,7 @@ def march(  # type: ignore[no-untyped-def]
     ends,
     times,
     occupied,
+    blocks,
     step,
     wave,
     taken,
@@ -81,14 +106,14 @@ def march(  # type: ignore[no-untyped-def]
     """Write the next places of each ray that is alive, `wave` at the most; gives how many in all.
 
     `taken` holds each ray's next place on its lattice and is −1 once it has left the box; points are
-    [x, y, z, t] from −1 to 1, depths how far along the ray.
+    [x, y, z, t] from −1 to 1, depths how far along the ray. `blocks` is what `pool_cells` makes of occupied.
     """
     grid, bins = occupied.shape[1], occupied.shape[0]
     total = 0
     for n in alive:
         k, left = taken[n], wave
         moment = min(max(np.int64((times[n] + F32(1)) * F32(0.5) * F32(bins)), 0), bins - 1)
-        cells = occupied[moment]
+        cells, pools = occupied[moment], blocks[moment]
         dx, dy, dz = directions[n, 0], directions[n, 1], directions[n, 2]
         while left > 0:
             t = starts[n] + F32(k) * step
@@ -104,7 +129,14 @@ def march(  # type: ignore[no-untyped-def]
                 left -= 1
                 k += 1
                 continue
-            further = min(_exit(x, dx, i, grid), _exit(y, dy, j, grid), _exit(z, dz, m, grid))
+            side = 1
+            if not pools[i // BLOCK, j // BLOCK, m // BLOCK]:
+                i, j, m, side = i // BLOCK * BLOCK, j // BLOCK * BLOCK, m // BLOCK * BLOCK, BLOCK
+            further = min(
+                _exit(x, dx, i, min(i + side, grid), grid),
+                _exit(y, dy, j, min(j + side, grid), grid),
+                _exit(z, dz, m, min(m + side, grid), grid),
+            )
             k += 1 + np.int64(further / step)
         taken[n] = k
     return total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -159,30 +159,40 @@ def rasterization_cpu(
         "opacities": per_camera,
     }  # fmt: skip
     meta, offsets, select = _meta(x, entries, size, packed=packed)
-    tracked = meta["means2d"]
     lists = TileLists(
         offsets, meta["means2d"].reshape(-1, 2), meta["depths"].reshape(-1), select(covars2d),
         meta["opacities"].reshape(-1), meta["radii"].reshape(-1, 2), size,
     )  # fmt: skip
     _add_tile_meta(meta, lists, x, packed)
     background = _backgrounds(x, channels.shape[-1], render_mode)
-    flat = select(channels)
-    pieces = []
-    final = tracked.new_ones(())
-    for part, behind in zip(flat.split(channel_chunk, -1), background.split(channel_chunk, -1)):
-        image, final = Blend.apply(
-            tracked.reshape(-1, 2), meta["conics"].reshape(-1, 3), part,
-            meta["opacities"].reshape(-1), behind, lists, size, blending,
-            tracked if absgrad else None,
-        )  # fmt: skip
-        pieces.append(image)
-    image = pieces[0] if len(pieces) == 1 else torch.cat(pieces, -1)
+    image, final = _blended(
+        select(channels).split(channel_chunk, -1), background.split(channel_chunk, -1), meta, lists,
+        size, blending, absgrad=absgrad,
+    )  # fmt: skip
     alphas = (1 - final)[..., None]
     if render_mode in ("ED", "RGB+ED"):
         expected = image[..., -1:] / alphas.clamp(min=1e-10)
         image = torch.cat([image[..., :-1], expected], -1)
     lead = (*x.batch, x.viewmats.shape[1], height, width)
     return image.reshape(*lead, -1), alphas.reshape(*lead, 1), meta
+
+
+def _blended(
+    parts: Sequence[Tensor], behind: Sequence[Tensor], meta: dict[str, Any], lists: TileLists,
+    size: tuple[int, int], blending: Blending, *, absgrad: bool,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """The picture, some channels at a time, and what passes through to the background."""
+    tracked = meta["means2d"]
+    pieces = []
+    final = tracked.new_ones(())
+    for part, background in zip(parts, behind):
+        image, final = Blend.apply(
+            tracked.reshape(-1, 2), meta["conics"].reshape(-1, 3), part,
+            meta["opacities"].reshape(-1), background, lists, size, blending,
+            tracked if absgrad else None,
+        )  # fmt: skip
+        pieces.append(image)
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, -1), final
 
 
 def _channels(

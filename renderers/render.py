@@ -55,6 +55,7 @@ def render(
     depth: bool = True,
     backend: str = "auto",
     background: tuple[float, float, float] | None = None,
+    like: object = None,
 ) -> Rendering:
     """Draw a scene from each camera at that camera's time, without gradients.
 
@@ -64,6 +65,7 @@ def render(
         depth: whether to draw expected depth too.
         backend: as in `rasterization`; fields are always drawn on the CPU.
         background: colour behind everything; the scene's own by default, black for Gaussians.
+        like: the scene whose `raster_options` hold, where what is drawn are Gaussians out of one.
 
     Raises:
         ValueError: a background that is not three finite numbers, a scene with values that are
@@ -80,7 +82,7 @@ def render(
     if isinstance(scene, FieldScene):
         pictures, alpha, z = draw_field(scene, cameras, background=shade, near=NEAR)
         return Rendering(pictures, alpha, z if depth else None)
-    options = raster_options(scene)
+    options = raster_options(scene if like is None else like)
     count, size = len(cameras), (cameras.height, cameras.width)
     images = torch.empty(count, *size, 3)
     alphas = torch.empty(count, *size, 1)

@@ -153,31 +153,23 @@ def rasterization_reference(
             torch.stack([alpha for _, alpha, _ in parts]),
             {k: torch.stack([meta[k] for _, _, meta in parts]) for k in parts[0][2]},
         )
-    size, images, alphas, metas = (width, height), [], [], []
     limits = (near_plane, far_plane, radius_clip, eps2d)
     per_camera = colors.ndim == (3 if sh_degree is None else 4)
+    images, alphas, metas = [], [], []
     for c, (view, K) in enumerate(zip(viewmats, Ks)):
         p = _project(
-            means, quats, scales, opacities, view, K, size, limits, rasterize_mode == "antialiased"
-        )
+            means, quats, scales, opacities, view, K, (width, height), limits,
+            rasterize_mode == "antialiased",
+        )  # fmt: skip
         own = colors[c] if per_camera else colors
         if sh_degree is not None:
             centre = -view[:3, :3].T @ view[:3, 3]
             own = spherical_harmonics(sh_degree, F.normalize(means - centre, dim=-1), own)
             own = (own + 0.5).clamp(min=0)
         background = own.new_zeros(own.shape[-1]) if backgrounds is None else backgrounds[c]
-        depth = p["depths"][:, None]
-        if render_mode in ("D", "ED"):
-            own, background = depth, depth.new_zeros(1)
-        elif render_mode != "RGB":
-            own = torch.cat([own, depth], -1)
-            background = torch.cat([background, depth.new_zeros(1)])
-        image, T = _blend(p, own, size, blending or Blending())
-        image = image + T[..., None] * background
-        alpha = (1 - T)[..., None]
-        if "ED" in render_mode:
-            expected = image[..., -1:] / alpha.clamp(min=1e-10)
-            image = torch.cat([image[..., :-1], expected], -1)
+        image, alpha = _drawn(
+            p, own, background, (width, height), render_mode, blending or Blending()
+        )
         images.append(image)
         alphas.append(alpha)
         metas.append(p)
@@ -186,3 +178,23 @@ def rasterization_reference(
         torch.stack(alphas),
         {k: torch.stack([m[k] for m in metas]) for k in metas[0]},
     )
+
+
+def _drawn(
+    p: dict[str, Tensor], channels: Tensor, background: Tensor, size: tuple[int, int],
+    render_mode: str, blending: Blending,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """One camera's picture, with depth where the mode asks for it, and its alpha."""
+    depth = p["depths"][:, None]
+    if render_mode in ("D", "ED"):
+        channels, background = depth, depth.new_zeros(1)
+    elif render_mode != "RGB":
+        channels = torch.cat([channels, depth], -1)
+        background = torch.cat([background, depth.new_zeros(1)])
+    image, T = _blend(p, channels, size, blending)
+    image = image + T[..., None] * background
+    alpha = (1 - T)[..., None]
+    if "ED" in render_mode:
+        expected = image[..., -1:] / alpha.clamp(min=1e-10)
+        image = torch.cat([image[..., :-1], expected], -1)
+    return image, alpha

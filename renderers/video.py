@@ -1,7 +1,8 @@
 """Pictures to video files, and depth to colours.
 
-The same frames give the same bytes: one encoder thread (x264's output depends on their number), no
-time stamps of the writing, colours tagged and converted as BT.709, which is what browsers assume.
+The same frames give the same bytes: one thread for the colours and one for the encoder (x264's output
+depends on their number), no time stamps of the writing, colours tagged and converted as BT.709, which is
+what browsers assume, without the shortcuts that differ between processors.
 """
 
 from __future__ import annotations
@@ -207,13 +208,15 @@ def _stream(container: Any, shape: tuple[int, ...], fps: float) -> Any:
 
 def _picture(pixels: UInt8[np.ndarray, "H W 3"]) -> Any:
     from av import VideoFrame
-    from av.video.reformatter import ColorRange, Colorspace
+    from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
+    exact = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
     height, width = pixels.shape[:2]
     even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     return VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24").reformat(
-        format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-    )
+        format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG,
+        interpolation=exact, threads=1,
+    )  # fmt: skip
 
 
 def to_bytes(image: Tensor | np.ndarray[Any, Any]) -> UInt8[np.ndarray, "H W 3"]:

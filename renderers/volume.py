@@ -15,16 +15,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from clay4d.renderers.march import (
+    BLOCK,
     blend,
     blend_backward,
     enter_box,
     march,
+    pool_cells,
     see_through,
     shoot,
     still_alive,
 )
 from clay4d.scenes import Cameras
-from clay4d.scenes.fields.kplanes import direction_harmonics, find_features
+from clay4d.scenes.fields.kplanes import direction_harmonics
 from clay4d.scenes.fields.scene import FieldScene
 
 WAVE = 8
@@ -108,6 +110,7 @@ def find_places(
     enter_box(rays.origins, rays.directions, np.float32(near), starts, ends)
     starts += step * (np.float32(0.5) if jitter is None else jitter.astype(np.float32))
     alive, taken, passed = np.arange(R), np.zeros(R, np.int64), np.zeros(R, np.float32)
+    blocks = _blocks(scene.occupied)
     parts: list[tuple[Any, ...]] = []
     while len(alive):
         most = WAVE * len(alive)
@@ -115,7 +118,7 @@ def find_places(
         depths = np.empty(most, np.float32)
         count = march(
             alive, rays.origins, rays.directions, starts, ends, rays.times, scene.occupied,
-            step, WAVE, taken, points, which, depths,
+            blocks, step, WAVE, taken, points, which, depths,
         )  # fmt: skip
         parts.append(_seen(scene, points[:count], which[:count], depths[:count], passed))
         alive = alive[: still_alive(alive, taken, passed, np.float32(OPAQUE))]
@@ -123,11 +126,18 @@ def find_places(
     return Places(points, which, depths, features)
 
 
+def _blocks(occupied: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Which blocks of cells hold something; made anew for each call, since the cells change in place."""
+    count = -(-occupied.shape[1] // BLOCK)
+    blocks = np.empty((len(occupied), count, count, count), np.uint8)
+    pool_cells(occupied, blocks)
+    return blocks
+
+
 def _seen(scene: FieldScene, points: Any, rays: Any, depths: Any, passed: Any) -> tuple[Any, ...]:
     """The places of a wave that can be seen, and their features; `passed` grows by their density."""
-    features = find_features(points, scene.field.planes, scene.field.levels)
-    density, _ = scene.field.density(torch.from_numpy(features))
-    depth = density.numpy() * np.float32(scene.step / scene.extent)
+    features, density = scene.field.find_density(points)
+    depth = density * np.float32(scene.step / scene.extent)
     kept = np.empty(len(points), np.bool_)
     seen = see_through(depth, rays, passed, np.float32(CLEAR), np.float32(OPAQUE), kept)
     found = (points, rays, depths, features)

@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from clay4d.scenes.cameras import Cameras
+from clay4d.scenes.tracks import Tracks
 
 MEMORY_BUDGET = 1 << 30
 """Bytes of decoded pictures kept per split; the rest is decoded again when asked for."""
@@ -53,6 +54,7 @@ class Views:
         memory_budget: int = MEMORY_BUDGET,
         depth: Extra | None = None,
         covisible: Extra | None = None,
+        tracks: Tracks | None = None,
     ) -> None:
         for what, given in (("names", names), ("camera_ids", camera_ids)):
             if given is not None and len(given) != len(cameras):
@@ -62,6 +64,10 @@ class Views:
         self.camera_ids = camera_ids if camera_ids is not None else list(range(len(names)))
         """Which physical camera took each picture."""
         self.background = background
+        if tracks is not None and tracks.seen.shape[1] != len(names):
+            raise ValueError(f"tracks got {tracks.seen.shape[1]} pictures; expected {len(names)}.")
+        self.tracks = tracks
+        """Points followed over these pictures, where the data has them."""
         self.memory_budget = memory_budget
         self._decode = decode
         self._depth = depth
@@ -86,7 +92,7 @@ class Views:
         return Views(
             cameras, self.names, self._decode, camera_ids=self.camera_ids,
             background=self.background, memory_budget=self.memory_budget,
-            depth=self._depth, covisible=self._covisible,
+            depth=self._depth, covisible=self._covisible, tracks=self.tracks,
         )  # fmt: skip
 
     def pixels(self, index: int) -> UInt8[np.ndarray, "H W D"]:

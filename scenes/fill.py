@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from clay4d.scenes.hull import splat_depths
 from clay4d.scenes.triangulation import pixel_to_world
@@ -38,6 +37,8 @@ def fill_empty(
         return np.zeros((0, 3))
     low, high = np.quantile(xyz, [0.05, 0.95], axis=0)
     size = WIDE * float(np.linalg.norm(high - low))
+    from scipy import ndimage  # a third of a second that opening a scene does without
+
     back = pixel_to_world(P)
     y, x = (
         k + EVERY // 2

@@ -142,7 +142,8 @@ def _binary(element: Element, file: BinaryIO, order: str, left: int, name: str) 
     if size > left:
         raise broken(name, f"{element.count} rows of {element.name} in {left} bytes")
     rows = np.frombuffer(file.read(size), kind)
-    return {key: rows[key].astype(rows[key].dtype.newbyteorder("=")) for key in kind.names or ()}
+    # As they lie in the file, if its byte order is the machine's: who takes columns together copies them anyway.
+    return {key: rows[key].astype(rows[key].dtype.newbyteorder("="), copy=False) for key in kind.names or ()}  # fmt: skip
 
 
 def _ascii(element: Element, words: list[bytes], left: int, name: str) -> tuple[Table, list[bytes]]:

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from clay4d.files import written_whole
+from clay4d.scenes.claimed import only_sizes
 from clay4d.scenes.fields.scene import FieldScene
 from clay4d.scenes.fields.store import FORMAT as FIELD_FORMAT
 from clay4d.scenes.fields.store import field_from, field_header, field_tensors
@@ -61,7 +62,10 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]
     metadata = {"clay4d": json.dumps(header, sort_keys=True)}
     try:
         with written_whole(path) as place:
+            place.touch()  # safetensors' own files can be read by their owner alone
+            mode = place.stat().st_mode
             save_file(plain, place, metadata=metadata)
+            place.chmod(mode)
     except SafetensorError as error:
         raise OSError(f"{path} got {error}; expected to write it. Make room there.") from error
 
@@ -139,7 +143,7 @@ def scene_from(tensors: dict[str, Tensor], header: dict[str, Any]) -> SplatScene
     check_header(header)
     if header["motion"] == "rigid-parts":
         tensors, header = from_rigid_parts(tensors, header)
-    with torch.device("meta"):  # sizes that a file only claims take no memory
+    with only_sizes():  # sizes that a file only claims take no memory
         claimed = build_motion(header["motion"], header["options"])
         try:
             check_shapes(tensors, claimed)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import clay4d  # noqa: F401 — first: it lets idle OpenMP threads sleep, which torch would fix
 
@@ -13,14 +16,31 @@ import torch
 
 from clay4d.renderers.render import render
 from clay4d.scenes import Cameras, Dataset, Gaussians, Views
-from clay4d.training.warm import ensure_kernels
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+SOFTWARE_GL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+FIRST = (
+    "test_processes.py",
+    "test_shards.py",
+    "test_kills.py",
+    "test_fuzz.py",
+    "test_repeatable.py",
+)
+"""Files that take longest: they come first, so that processes that share the tests end together."""
 
 
 def pytest_sessionstart() -> None:
     """Kernels come from the cache in all tests, as in all runs: see `clay4d.training.warm`."""
+    from clay4d.training.warm import ensure_kernels
+
     ensure_kernels()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; the others stay in their order."""
+    items.sort(key=lambda item: item.path.name not in FIRST)
 
 
 class Swinging:
@@ -74,6 +94,19 @@ def swinging_dataset(count: int = 24, *, size: int = 48) -> Dataset:
 def swinging() -> Dataset:
     """A small moving data set, made once."""
     return swinging_dataset()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A real browser with software GL. Not for the session: its loop would be in the way of asyncio's."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not CHROMIUM.exists():
+        pytest.skip(f"no browser at {CHROMIUM}; set CHROMIUM to one")
+    with sync_api.sync_playwright() as play:
+        args = ["--no-sandbox", *SOFTWARE_GL]
+        made = play.chromium.launch(executable_path=str(CHROMIUM), args=args)
+        yield made
+        made.close()
 
 
 @pytest.fixture

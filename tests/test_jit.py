@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -49,6 +52,51 @@ def test_modules_that_import_each_other_have_a_key(modules: Path) -> None:
     )
     jit._source.cache_clear()
     assert len(jit.source_key("clay4d.caller")) == 16
+
+
+TWIN = "from clay4d.jit import device\n@device\ndef double(x):\n    return 2 * x\n"
+
+
+def twin(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str = TWIN) -> Any:
+    """The kernel of a module that lies in `folder`, as another process would import it."""
+    folder.mkdir()
+    (folder / "twin_of_jit.py").write_text(text)
+    spec = importlib.util.spec_from_file_location("twin_of_jit", folder / "twin_of_jit.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "twin_of_jit", module)
+    jit._settled_key.cache_clear()
+    spec.loader.exec_module(module)
+    return module.double
+
+
+def test_copies_of_a_source_share_their_kernels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "kernels"))
+    hits = []
+    for name, text in (("a", TWIN), ("b", TWIN), ("c", TWIN.replace("2 * x", "3 * x"))):
+        double = twin(tmp_path / name, monkeypatch, text)
+        assert double(2.0) == (6.0 if name == "c" else 4.0)
+        hits.append(sum(double.stats.cache_hits.values()))
+    assert hits == [0, 1, 0]
+
+
+def test_kernels_of_a_function_are_saved_in_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numba loses one of two kernels that two processes save at the same time."""
+    pytest.importorskip("fcntl")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "kernels"))
+    double = twin(tmp_path / "a", monkeypatch)
+    place = Path(double._cache.cache_path)
+    saves = threading.Thread(target=double, args=(2.0,))
+    with jit._alone(place):
+        saves.start()
+        saves.join(1.0)
+        assert saves.is_alive() and not list(place.glob("*.nbc"))
+    saves.join(60.0)
+    assert len(list(place.glob("*.nbc"))) == 1
 
 
 BITS = """

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FACADE = {"config", "distributed", "files", "jit", "lists", "processes"}
+FACADE = {"config", "distributed", "files", "jit", "lists", "pages", "processes"}
 """Modules of clay4d itself that every layer may use: they import none of the layers."""
 LAYERS = {
     "scenes": 0,
@@ -47,6 +48,12 @@ def modules() -> list[Path]:
     return sorted([*found, *(ROOT / "src" / "clay4d").rglob("*.py")])
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """A file's tree, read once for all tests; they do not change it."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
@@ -80,7 +87,7 @@ def allowed(layer: str, target: str) -> bool:
 @pytest.mark.parametrize("path", modules(), ids=name_of)
 def test_imports_go_one_way(path: Path) -> None:
     layer = layer_of(path)
-    for name in imported(ast.parse(path.read_text(encoding="utf-8"))):
+    for name in imported(parsed(path)):
         parts = name.split(".")
         if parts[0] == "clay4d" and len(parts) > 1:
             # `configs` holds data and no code.
@@ -105,7 +112,7 @@ def test_files_stay_short(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)
 def test_what_is_public_says_what_it_does(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parsed(path)
     lacking = [] if ast.get_docstring(tree) or not tree.body else ["the module"]
     lacking += [
         node.name

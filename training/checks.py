@@ -20,6 +20,7 @@ LIMITS = {
     "start.limit": (1, MANY),
     "start.moments": (1, MANY),
     "start.opacity": (1e-3, 0.999),
+    "losses.motion_every": (1, MANY),
     "motion.nodes": (1, MANY),
     "motion.neighbours": (1, MANY),
     "motion.width": (1, MANY),
@@ -62,10 +63,12 @@ LIMITS = {
     "schedule.sh_every": (1e-6, MANY),
 }
 """Least and greatest value of a setting; rates and weights, not named here, are 0 or more."""
+FIELDS_OWN = ("field", "steps", "seed", "checkpoint_every")
+"""What a radiance field reads of a config; all else speaks of Gaussians."""
 
 
 def check_config(config: TrainConfig) -> None:
-    """Refuse numbers out of their range and picture sizes that are no schedule.
+    """Refuse numbers out of their range, picture sizes that are no schedule and what a field would ignore.
 
     Raises:
         ValueError: names the setting, its value and its range.
@@ -89,6 +92,41 @@ def check_config(config: TrainConfig) -> None:
             f"schedule.coarse got {config.schedule.coarse}; expected (share, size) pairs, shares "
             "rising from 0 to below 1, sizes above 0, 1 at the most. Correct the preset."
         )
+    if config.field is not None:
+        _check_alone(config)
+
+
+def _check_alone(config: TrainConfig) -> None:
+    """Refuse settings of Gaussians beside a radiance field, which would pass over them in silence."""
+    plain = TrainConfig()
+    for field in dataclasses.fields(config):
+        found = None
+        if field.name not in FIELDS_OWN:
+            given, default = getattr(config, field.name), getattr(plain, field.name)
+            found = _first_change(given, default, field.name)
+        if found is not None:
+            name, value = found
+            raise ValueError(
+                f"{name} got {value} for a radiance field; expected its default: a field has the "
+                "settings field.*, steps, seed and checkpoint_every alone. Leave it out, or train "
+                "Gaussians (a preset without field)."
+            )
+
+
+def _first_change(given: Any, default: Any, name: str) -> tuple[str, Any] | None:
+    """The first setting in which two configs differ, and what was given."""
+    if given == default:
+        return None
+    if not dataclasses.is_dataclass(given):
+        return name, given
+    if type(given) is not type(default):
+        return name, type(given).__name__
+    for field in dataclasses.fields(given):
+        pair = getattr(given, field.name), getattr(default, field.name)
+        found = _first_change(*pair, f"{name}.{field.name}")
+        if found is not None:
+            return found
+    return None
 
 
 def _numbers(config: Any, at: str) -> Iterator[tuple[str, float]]:

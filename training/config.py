@@ -309,12 +309,17 @@ class Losses:
     """Weight of how badly drawn depth correlates with the data's, whose scale and shift are free."""
     inverse_depth: bool = False
     """Whether the data's depth is inverse, as monocular networks give it."""
+    tracks: float = 0.0
+    """Weight of how far what a pixel shows is, at another moment, from where the data's tracks see it."""
     rigidity: float = 0.0
     """Weight of how far neighbours are from turning as one (Luiten et al. 2024)."""
     isometry: float = 0.0
     """Weight of how much distances to neighbours change over time."""
     smoothness: float = 0.0
     """Weight of how much centres bend off a straight path within a thirtieth of the time."""
+    motion_every: int = 1
+    """Steps from one with the last three terms to the next, which has them as many times over: cheaper, and alike in
+    what long runs learn."""
     poses: bool = False
     """Whether a small motion of each training camera is learned; test cameras stay as they are."""
     random_background: bool = False
@@ -328,7 +333,8 @@ class TrainConfig:
     motion: Motion = dataclasses.field(default_factory=Static)
     """How the scene moves."""
     field: KPlanes | None = None
-    """A radiance field in the place of Gaussians, which then has all settings but steps and seed."""
+    """A radiance field in the place of Gaussians: only steps, seed and checkpoint_every count beside it,
+    and other settings that are not as by default are refused."""
     start: Start = dataclasses.field(default_factory=Start)
     """Where the Gaussians come from."""
     density: Density = dataclasses.field(default_factory=McmcDensity)

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from clay4d.renderers.viewer import Viewer
-from clay4d.renderers.viewer.turns import Turns
 from clay4d.training.fields import FieldTrainer
 from clay4d.training.trainer import Trainer
 
@@ -32,6 +30,10 @@ def live_view(trainer: Trainer | FieldTrainer, port: int | None) -> Iterator[Cal
         return
     if not 0 <= port < 65536:
         raise ValueError(f"port got {port}; expected 0 to 65535.")
+    # viser takes half a second to import, which every other command would wait for.
+    from clay4d.renderers.viewer import Viewer
+    from clay4d.renderers.viewer.turns import Turns
+
     turns = Turns()
     viewer = Viewer(trainer.scene, views=trainer.dataset.train, port=port, turns=turns)
     print(f"{viewer.url}  (without WebGL: {viewer.url}/frames)", file=sys.stderr, flush=True)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from clay4d import processes
 from clay4d.config import from_dict, load_config, save_config
@@ -36,6 +36,7 @@ from clay4d.training.live import live_view
 from clay4d.training.memory import keep_freed_memory
 from clay4d.training.plan import plan_steps
 from clay4d.training.poses import save_poses
+from clay4d.training.progress import columns
 from clay4d.training.start import with_points
 from clay4d.training.trainer import Report, Trainer
 from clay4d.training.warm import ensure_kernels
@@ -238,12 +239,10 @@ def _loop(trainer: AnyTrainer, out: Path, began: float, after_step: Callable[[],
 
     config = trainer.config
     writer = SummaryWriter(str(out / "tensorboard"))
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
-        TimeRemainingColumn(), TextColumn("{task.fields[state]}"),
-    )  # fmt: skip
     watched, console = sys.stderr.isatty(), Console(stderr=True)
-    with Progress(*columns, refresh_per_second=2, console=console, disable=not watched) as progress:
+    with Progress(
+        *columns(), refresh_per_second=2, console=console, disable=not watched
+    ) as progress:
         task = progress.add_task("training", total=config.steps, state="")
         recent: list[float] = []
         while trainer.step_done < config.steps:

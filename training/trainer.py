@@ -42,6 +42,7 @@ from clay4d.training.priors import check_priors, cover_loss, depth_loss
 from clay4d.training.rates import Optimisers
 from clay4d.training.regularisers import motion_loss
 from clay4d.training.start import first_rows, with_points
+from clay4d.training.tracks import check_tracks, track_term
 
 REFRESH_EVERY = 100
 """Steps between searches for the nodes that carry each Gaussian; new ones have their parent's."""
@@ -113,6 +114,7 @@ class Trainer:
         if not resuming:
             check_masks(config, self.scene.raw)
         check_priors(config.losses, dataset)
+        check_tracks(config, dataset)
         if config.losses.random_background and dataset.background is None:
             raise ValueError(
                 "losses.random_background got true for pictures without transparency; expected "
@@ -209,7 +211,7 @@ class Trainer:
         views = cameras.viewmats if self.poses is None else self.poses(index)
         image, meta = self._draw(cameras, views, background)
         image, drawn_mask = image[..., :3], image[..., 3:]
-        known = self._known(index, size, meta)
+        known = self._known(index, size, meta) + self._tracked(draw, index, views, meta)
         if self.exposure is not None:
             row = self.camera_rows[self.dataset.train.camera_ids[index]]
             image = self.exposure(image, row)
@@ -261,7 +263,7 @@ class Trainer:
             packed=False, backgrounds=background, **raster_options(self.scene),
             render_mode="RGB+ED" if losses.depth > 0 else "RGB",
         )  # fmt: skip
-        image, meta["alpha"] = image[0], alphas[0, ..., 0]
+        image, meta["alpha"], meta["drawn"] = image[0], alphas[0, ..., 0], g
         if losses.depth > 0:
             image, meta["depth"] = image[..., :-1], image[..., -1]
         return image, meta
@@ -277,11 +279,24 @@ class Trainer:
             total = total + losses.cover * cover_loss(meta["alpha"], self.frames.mask(index, size))
         return total
 
+    def _tracked(self, draw: int, index: int, view: Tensor, meta: dict[str, Any]) -> Tensor:
+        """The term of points that another tool has followed."""
+        weight, tracks = self.config.losses.tracks, self.dataset.train.tracks
+        if weight <= 0 or tracks is None or not self.moving:
+            return torch.zeros(())
+        draws = generator(self.config.seed, 15, draw)
+        return weight * track_term(
+            self.scene, meta["drawn"], self.dataset.train.cameras, tracks,
+            index=index, view=view, size=self.picture_size(), draws=draws,
+        )  # fmt: skip
+
     def _regularised(self, loss: Tensor, time: float, draw: int) -> Tensor:
         losses = self.config.losses
-        if self.moving and max(losses.rigidity, losses.isometry, losses.smoothness) > 0:
+        wanted = max(losses.rigidity, losses.isometry, losses.smoothness) > 0
+        if self.moving and wanted and draw % losses.motion_every == 0:
             draws = generator(self.config.seed, 5, draw)
-            loss = loss + motion_loss(self.scene, time, losses, extent=self.size, draws=draws)
+            term = motion_loss(self.scene, time, losses, extent=self.size, draws=draws)
+            loss = loss + losses.motion_every * term
         density = self.config.density
         if isinstance(density, McmcDensity) and self.progress < density.stop:
             raw = self.scene.raw

@@ -17,7 +17,7 @@ from pathlib import Path
 import numba
 import torch
 
-from clay4d.jit import cache_folder, one_torch_thread
+from clay4d.jit import cache_folder, one_torch_thread, source_key
 from clay4d.renderers import render
 from clay4d.scenes import Cameras, Dataset, Gaussians, Views
 from clay4d.scenes.motion import Static as Still
@@ -56,7 +56,8 @@ def ensure_kernels(
 def _key(module: str, folders: Sequence[str]) -> str:
     """Changes with every source that kernels may come from, with Numba and with the machine."""
     root = Path(__file__).resolve().parents[1]
-    parts = [module, numba.__version__, platform.machine(), platform.processor(), str(root)]
+    parts = [module, numba.__version__, platform.machine(), platform.processor()]
+    parts.append(source_key("clay4d.jit"))
     for folder in folders:
         for path in sorted((root / folder).rglob("*.py")):
             parts.append(hashlib.sha256(path.read_bytes()).hexdigest())

@@ -16,6 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from clay4d.files import written_whole
+from clay4d.pages import html_page
 from clay4d.renderers.render import render
 from clay4d.scenes import Cameras
 from clay4d.scenes.splat_scene import SplatScene
@@ -30,28 +31,10 @@ MOMENTS = 6
 """Pictures of the finished scene."""
 NEARER = 1.25
 """How much longer the lens is than the worlds' own."""
-_PAGE = Template(
-    """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<meta name="color-scheme" content="light dark">
-<link rel="icon" href="data:,">
-<title>$prompt</title>
-<style>
-:root { --page: #f6f5f2; --card: #fff; --text: #22252b; --soft: #636a76; --line: #dfdcd5;
- --accent: #b4532a; --heat: 180, 83, 42; }
-@media (prefers-color-scheme: dark) {
- :root { --page: #16181c; --card: #1f2227; --text: #e9e7e2; --soft: #a0a6b0; --line: #343941;
- --accent: #ea9468; --heat: 234, 148, 104; }
-}
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--text);
- font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
+_STYLE = """\
+:root { --heat: 180, 83, 42; }
+@media (prefers-color-scheme: dark) { :root { --heat: 234, 148, 104; } }
 main { max-width: 1180px; margin: 0 auto; padding: 36px 20px 64px; }
-h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 6px; letter-spacing: -.01em; }
 h2 { font-size: 1.15rem; margin: 34px 0 4px; }
 p { margin: 0 0 12px; color: var(--soft); max-width: 78ch; }
 .patches { display: flex; flex-wrap: wrap; gap: 4px; margin: 10px 0; }
@@ -59,7 +42,7 @@ p { margin: 0 0 12px; color: var(--soft); max-width: 78ch; }
  text-align: center; line-height: 1.25; }
 .patches small { display: block; color: var(--soft); font-size: .72rem; }
 .strip { display: flex; gap: 10px; overflow-x: auto; padding: 8px 0 12px; }
-figure { margin: 0; flex: 0 0 ${side}px; background: var(--card); border: 1px solid var(--line);
+figure { margin: 0; flex: 0 0 SIDEpx; background: var(--card); border: 1px solid var(--line);
  border-radius: 10px; overflow: hidden; }
 .pic { position: relative; }
 img, svg { display: block; width: 100%; height: auto; aspect-ratio: 1; background: #fff; }
@@ -70,7 +53,9 @@ figcaption b { color: var(--text); display: block; }
 figcaption ul { margin: 4px 0 0; padding-left: 16px; }
 figcaption q { quotes: none; color: var(--accent); }
 ol { margin: 4px 0 0; padding: 0; list-style: none; font-variant-numeric: tabular-nums; }
-</style>
+"""
+_BODY = Template(
+    """\
 <main>
 <h1>$prompt</h1>
 <p>$lead</p>
@@ -81,9 +66,7 @@ ol { margin: 4px 0 0; padding: 0; list-style: none; font-variant-numeric: tabula
 <div class="strip">$film</div>
 <ol>$script</ol>
 $stretches
-</main>
-</html>
-"""
+</main>"""
 )
 
 
@@ -120,12 +103,14 @@ def write_explanation(
         f"<figcaption>{t:.2f} s</figcaption></figure>"
         for t in moments
     )
-    text = _PAGE.substitute(
-        prompt=escape(prompt or "(no prompt)"), lead=escape(lead), side=SIDE, film=film,
+    body = _BODY.substitute(
+        prompt=escape(prompt or "(no prompt)"), lead=escape(lead), film=film,
         patches="".join(_patch(p, patches) for p in patches) or "<p>There was no prompt.</p>",
         script="".join(f"<li>{escape(line)}</li>" for line in script) or "<li>Nothing touches.</li>",
         stretches="".join(_stretch(s, decoder, view, scene) for s in stretches),
     )  # fmt: skip
+    style = _STYLE.replace("SIDE", str(SIDE))
+    text = html_page(title=prompt or "(no prompt)", body=body, style=style)
     with written_whole(path) as place:
         place.write_text(text, encoding="utf-8")
     return path

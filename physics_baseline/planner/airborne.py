@@ -34,6 +34,12 @@ def lay_fall(layout: Layout, thing: Thing, path: Path) -> None:
         target = targets[0]
         low, high = target.bounds()
         x, y, base = target.middle[0], target.middle[1], high[2]
+        if not any(
+            abs(c.position[0] - x) < target.solid_size[0] / 2
+            and abs(c.position[1] - y) < target.solid_size[1] / 2
+            for c in target.copies
+        ):  # Between two of them: above the first, then.
+            x, y, _ = target.copies[0].position
         if target.shape == "ramp":
             x = low[0] + 0.3 * (high[0] - low[0])
     else:

@@ -11,6 +11,7 @@ from clay4d.physics_baseline.planner.syntax import (
     Statement,
     Wind,
 )
+from clay4d.physics_baseline.planner.vocabulary import FLOORS
 from clay4d.physics_baseline.planner.words import Measure, PlanError, Word
 
 _FROM = {
@@ -18,6 +19,10 @@ _FROM = {
     "back": (0.0, -1.0, 0.0), "above": (0.0, 0.0, -1.0), "side": (1.0, 0.0, 0.0),
 }  # fmt: skip
 """Where air goes that comes from there."""
+_SIDES = {
+    "behind": "back", "front_of": "front", "left_of": "left", "right_of": "right", "above": "above",
+}  # fmt: skip
+"""Where a camera stands that is behind something, or above it."""
 
 
 class Reader:
@@ -26,6 +31,8 @@ class Reader:
     def __init__(self, words: list[Word]) -> None:
         self.words, self.k = words, 0
         self.out = Sentences()
+        self.later: list[Statement] = []
+        """What relative clauses say of others: told after the sentence they stand in."""
 
     def sees(self, *kinds: str, ahead: int = 0) -> bool:
         at = self.k + ahead
@@ -42,7 +49,7 @@ class Reader:
         out = self.out
         return (
             self.k, len(out.statements), len(out.winds), len(out.cameras), len(out.worlds),
-            len(out.floor_quality),
+            len(out.floor_quality), len(self.later),
         )  # fmt: skip
 
     def reset(self, mark: tuple[int, ...]) -> None:
@@ -50,7 +57,8 @@ class Reader:
         self.k, *lengths = mark
         out = self.out
         for found, length in zip(
-            (out.statements, out.winds, out.cameras, out.worlds, out.floor_quality), lengths
+            (out.statements, out.winds, out.cameras, out.worlds, out.floor_quality, self.later),
+            lengths,
         ):
             del found[length:]  # type: ignore[attr-defined]
 
@@ -99,6 +107,37 @@ class AsideParser(Reader):
         self.k = start
         return False
 
+    def _floor(self) -> bool:
+        """ "on ice", "across an icy floor": what the floor is made of."""
+        at = self.k + 1
+        qualities = []
+        while at < len(self.words) and ("DET" in self.words[at] or "ADJ" in self.words[at]):
+            if "NOUN" in self.words[at]:
+                break
+            if "ADJ" in self.words[at]:
+                qualities.append(self.words[at]["ADJ"])
+            at += 1
+        word = self.words[at] if at < len(self.words) else None
+        if word is not None and "NOUN" in word:
+            if word["NOUN"][0].shape != "floor":
+                return False
+            at += 1
+        elif len(qualities) != 1 or qualities[0][1] not in FLOORS:
+            return False
+        self.out.floor_quality += qualities
+        self.k = at
+        return True
+
+    def _camera_ahead(self) -> bool:
+        at = self.k
+        while at < len(self.words) and any(
+            k in self.words[at] for k in ("DET", "NUM", "ADJ", "STRENGTH")
+        ):
+            if "NOUN" in self.words[at]:
+                return False
+            at += 1
+        return at < len(self.words) and any(k in self.words[at] for k in ("CAM", "WIND", "SHOT"))
+
     def wind(self) -> bool:
         start = self.k
         if self.sees("PREP") and self.words[self.k].text in ("with", "in", "by"):
@@ -133,7 +172,10 @@ class AsideParser(Reader):
             blown = self.things()
             predicate = Predicate("rest", self.said(start))
             self.tails(predicate)
-            predicate.tails = [t for t in predicate.tails if t[0] != "across"]
+            if any(name == "across" for name, _ in predicate.tails):
+                raise PlanError(
+                    f"no rule for wind that blows things across others in {predicate.text!r}."
+                )
             self.out.statements.append(Statement(blown, [predicate], self.said(start)))
         return True
 
@@ -144,7 +186,7 @@ class AsideParser(Reader):
         if not self.take("VIEW_", "SHOT_"):
             self.take("DET")
             number = self.take("NUM")
-            while self.sees("ADJ") and self.sees("CAM", ahead=1):
+            while self.sees("CAM", ahead=1) and self.sees("ADJ") and self.words[self.k]["ADJ"][1] in ("fixed", "still"):  # fmt: skip
                 self.k += 1
             word = self.take("CAM")
             if word and number:
@@ -162,7 +204,8 @@ class AsideParser(Reader):
                 wish.move = self.words[self.k]["MOVE"]
             elif found and self.sees("IS", "ADV", "SEEN"):
                 pass
-            elif found and self.sees("PREP") and self.sees("DET", "NOUN", "PRON", "NUM", "ADJ", "GROUP", ahead=1):  # fmt: skip
+            elif found and self._camera_place() and self.sees("DET", "NOUN", "PRON", "NUM", "ADJ", "GROUP", ahead=1):  # fmt: skip
+                wish.view = _SIDES.get(self.words[self.k]["PREP"], wish.view)
                 self.k += 1
                 wish.target += self.things()
                 continue
@@ -178,4 +221,10 @@ class AsideParser(Reader):
             return False
         wish.text = self.said(start)
         self.out.cameras.append(wish)
+        self.out.statements += [Statement([p], []) for p in wish.target if not p.pronoun]
         return True
+
+    def _camera_place(self) -> bool:
+        """Whether a preposition stands here that says where the camera is or what it looks at."""
+        known = (*_SIDES, "at", "on", "towards", "around", "with", "past")
+        return self.sees("PREP") and self.words[self.k]["PREP"] in known

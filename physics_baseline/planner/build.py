@@ -11,6 +11,7 @@ from clay4d.physics_baseline.planner.layout import Layout
 from clay4d.physics_baseline.planner.story import Story
 from clay4d.physics_baseline.planner.syntax import Sentences
 from clay4d.physics_baseline.planner.things import Copy, Thing, Vec, sound_of
+from clay4d.physics_baseline.planner.words import PlanError
 from clay4d.physics_baseline.spec import (
     Body,
     Box,
@@ -48,7 +49,8 @@ metres² per second² that is reckoned with at the least, since others may fall 
 def spin_things(story: Story) -> None:
     """Things that spin: thin discs on their edge, everything else as it stands."""
     for thing in story.spinning:
-        speed = 10.0 * thing.speed
+        path = story.path(thing)
+        speed = path.turning if path.turning is not None else 10.0 * path.factor
         for copy in thing.copies:
             if (
                 thing.shape == "cylinder"
@@ -173,10 +175,8 @@ def followed_bodies(said: Sentences, story: Story) -> dict[int, str]:
     """The body that each camera wish is about: the one it names, or the first that moves."""
     found = {}
     moving = [t for t, p in story.paths if p.kind] + [t for t in story.things if not t.fixed]
-    for k, wish in enumerate(said.cameras):
-        nouns = [p.noun for p in wish.target if p.noun]
-        named = [t for t in story.things if t.noun in nouns]
-        choice = (named or moving or story.things)[0]
+    for k in range(len(said.cameras)):
+        choice = story.watched[k] if k in story.watched else (moving or story.things)[0]
         found[k] = choice.names[0]
     return found
 
@@ -220,7 +220,7 @@ def make_floor(said: Sentences, gravity: float) -> Floor | None:
         return None
     floor = Floor()
     material = floor.material
-    for kind, name in said.floor_quality:
+    for kind, name in sorted(said.floor_quality, key=lambda quality: quality[0] == "colour"):
         if kind == "material":
             s = n.SUBSTANCES[name]
             r, g, b = n.COLOURS[s.colour]
@@ -232,6 +232,10 @@ def make_floor(said: Sentences, gravity: float) -> Floor | None:
             material = replace(material, colour=n.COLOURS[name])
         else:
             friction = n.QUALITIES[name].friction
+            if friction is None and name not in ("flat", "medium", "horizontal", "lying"):
+                raise PlanError(
+                    f"no rule for a floor that is {name!r}; known: colours, materials, how rough."
+                )
             material = material if friction is None else replace(material, friction=friction)
     if any(kind == "friction" for kind, _, _ in said.worlds):
         material = replace(material, friction=0.0)
@@ -243,7 +247,10 @@ def make_events(story: Story, bodies: dict[str, Body]) -> tuple[Event, ...]:
     events: list[Event] = []
     for thing, path in story.paths:
         if path.kind == "hold" and path.release is not None:
-            events += [Release(time=path.release, target=name) for name in thing.names]
+            events += [
+                Release(time=round(path.release + k * path.stagger, 6), target=name)
+                for k, name in enumerate(thing.names)
+            ]
         if path.kind == "topple":
             body = bodies[thing.names[0]]
             push = round(body_mass(body) * 1.2, 6)

@@ -34,7 +34,11 @@ print(explain("a heavy steel ball swings into a stack of three wooden boxes"))
   it would roll off.
 - Measures are kept: "30 cm wide", "a 2 kg ball", "from 2 m" (the gap below it), "at 3 m/s",
   "after 0.5 seconds", "for 4 seconds" (the duration), "at 60 fps".
-- "the ball", "it" and "them" mean what was named before.
+- "the ball", "it" and "them" mean what was named before, "it" rather what the sentence before was about than
+  what stood in it; where "the ball" could be two of them, it is refused.
+- Nothing is read and then forgotten: every number, colour, material, quality, speed and direction of the prompt
+  is changed in turn and the scene made again, and if it stays the same to the last byte the prompt is refused
+  by that word. Every "on", "left of" and "into" must hold where things were put, too.
 - The seed draws what the prompt leaves open: the colours of plastic things, usual speeds within 5 %, and
   which way things drift.
 """
@@ -53,8 +57,13 @@ A third round added constructions: what stands before its subject ("onto a table
 a ramp, …"), relative clauses of what is met, "one" and "another", qualities behind the noun, "a table with a ball
 on it", measures in words ("with sides of 25 cm"), wind that carries things. It was built on 60 new paraphrases
 (`third.yaml`; 54 to be read and 6 to be refused): before it 19 of the 60 came out as expected, after it all 60. The
-20 held prompts, read once after that: 13 right, 6 refused, 1 wrong, so the wider rules have a price. For
-free wording use a language model:
+20 held prompts, read once after that: 13 right, 6 refused, 1 wrong, so the wider rules have a price.
+A fourth round asked what slips through. 66 new paraphrases (`fourth.yaml`) came out as expected 37 times before it
+(22 refused, 7 otherwise) and 66 times after. 24 more, written when it was done: 12 as expected, 8 refused, 3 read in
+another way that holds too, 1 wrong (a pendulum rolled); 6 of the 8 are read since. A word of the vocabulary was put
+at a random place of a random prompt 5,000 times: 26 times it neither changed the scene nor said what was so without it
+nor was refused, and four rules followed from those. Of 184 random meetings ("a barrel is thrown at three cans") that
+were read, 182 happen when simulated. The held 20, read once more: 14 right, 5 refused, 1 wrong. For free wording use a language model:
 
 ```python
 from clay4d.physics_baseline.planner import plan_with_language_model
@@ -108,9 +117,14 @@ def _looks() -> list[str]:
     ]  # fmt: skip
 
 
+def _participles(motion: str) -> list[str]:
+    return [word for word, name in v.PARTICIPLES.items() if name == motion]
+
+
 def _happenings() -> list[str]:
     motions: list[tuple[object, ...]] = [
-        (name, ", ".join(m.verbs), m.doc, ", ".join(m.after)) for name, m in v.MOTIONS.items()
+        (name, ", ".join(m.verbs) or ", ".join(_participles(name)), m.doc, ", ".join(m.after))
+        for name, m in v.MOTIONS.items()
     ]
     places: list[tuple[object, ...]] = [
         (_words_of(v.PREPOSITIONS, k), k) for k in dict.fromkeys(v.PREPOSITIONS.values())

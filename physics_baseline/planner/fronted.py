@@ -17,14 +17,16 @@ class Front:
     measures: list[tuple[str, Measure]] = field(default_factory=list)
     tails: list[tuple[str, list[Phrase]]] = field(default_factory=list)
     predicates: list[Predicate] = field(default_factory=list)
+    adverbs: list[str] = field(default_factory=list)
 
     def give(self, predicates: list[Predicate]) -> list[Predicate]:
         """All predicates of the sentence, with what stood before it in its place."""
-        if (self.tails or self.measures) and not predicates:
+        if (self.tails or self.measures or self.adverbs) and not predicates:
             predicates = [Predicate("rest", "")]
         if predicates:
             first = predicates[0]
             first.speed *= self.speed
+            first.adverbs = [*self.adverbs, *first.adverbs]
             first.measures = [*self.measures, *first.measures]
             first.tails = [*first.tails, *self.tails]
         return [*self.predicates, *predicates]
@@ -62,6 +64,7 @@ class FrontParser(PhraseParser):
         is_ = bool(self.take("IS"))
         while self.sees("ADV") and not self.sees("ADJ", "PREP"):
             made.speed *= self.words[self.k]["ADV"]
+            made.adverbs.append(self.words[self.k].text)
             self.k += 1
         verb = self.take("VERB")
         if not (verb or is_) or not self.sees(*STARTS):
@@ -72,11 +75,12 @@ class FrontParser(PhraseParser):
         made.tails.append((relation, places))
         self.tails(made)
         made.text = self.said(start)
-        rest = self.more_predicates()
+        made.finite = True
+        rest = self.more_predicates(made)
         self.out.statements.append(Statement(subjects, [made, *rest], made.text))
         return True
 
-    def more_predicates(self) -> list[Predicate]:
+    def more_predicates(self, before: Predicate) -> list[Predicate]:
         raise NotImplementedError
 
     def _of_wind(self) -> bool:
@@ -97,6 +101,7 @@ class FrontParser(PhraseParser):
     def _one_front(self, front: Front) -> bool:
         if self.sees("ADV") and not self.sees("ADJ", "PREP", "NOUN", "VERB", "VIEW"):
             front.speed *= self.words[self.k]["ADV"]
+            front.adverbs.append(self.words[self.k].text)
             self.k += 1
             return True
         if self._clause(front):
@@ -128,6 +133,7 @@ class FrontParser(PhraseParser):
             at += 1
         having = at < len(self.words) and "HAVING" in self.words[at]
         at += having
+        led = at > self.k
         if at >= len(self.words) or "VERB" not in self.words[at]:
             return False
         forms = self.words[at]["VERB"][2]
@@ -136,6 +142,7 @@ class FrontParser(PhraseParser):
         following = self.words[at + 1] if at + 1 < len(self.words) else None
         if following is None or any(k in following for k in ("NOUN", "GROUP")):
             return False
+        mark = self.mark()
         self.k = at
         self.fronted = True
         try:
@@ -143,5 +150,8 @@ class FrontParser(PhraseParser):
         finally:
             self.fronted = False
         made.passive &= not having
+        if not (self.sees("COMMA") or (led and self.sees(*STARTS))):
+            self.reset(mark)
+            return False
         front.predicates.append(made)
-        return self.sees("COMMA") or self.sees(*STARTS)
+        return True

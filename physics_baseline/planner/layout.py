@@ -48,8 +48,7 @@ class Layout:
         for group in self.all_groups:
             before = len(self.points)
             self.group(group)
-            mirrored = any(path.heading < 0 for thing, path in self.story.paths if thing in group)
-            if mirrored:
+            if self.turned(group[0]):
                 self.mirror(group, before)
             low = min(t.bounds()[0][1] for t in group)
             high = max(t.bounds()[1][1] for t in group)
@@ -58,6 +57,10 @@ class Layout:
                 high += behind - low
             behind = high + BETWEEN_GROUPS
         self.check_room()
+
+    def turned(self, thing: Thing) -> bool:
+        """Whether the thing's group goes from right to left: it is mirrored once it stands."""
+        return any(p.heading < 0 for t, p in self.story.paths if self.same_group(t, thing))
 
     def check_room(self) -> None:
         """Refuse a scene in which two bodies would stand in each other; ramps are exact by rule."""
@@ -272,6 +275,8 @@ class Layout:
 
     def beside(self, relation: str, subject: Thing, other: Thing) -> None:
         """Next to, left, right, in front of or behind: on the same ground, moved on until free."""
+        swap = {"left_of": "right_of", "right_of": "left_of"}
+        relation = swap.get(relation, relation) if self.turned(subject) else relation
         way = {
             "left_of": (-1, 0), "right_of": (1, 0), "front_of": (0, -1), "behind": (0, 1),
             "against": (-1, 0), "foot_of": (1, 0),

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from clay4d.physics_baseline.planner import verbs as v
 from clay4d.physics_baseline.planner.asides import AsideParser
-from clay4d.physics_baseline.planner.syntax import Phrase, Predicate
-from clay4d.physics_baseline.planner.vocabulary import FLOORS, Noun
-from clay4d.physics_baseline.planner.words import Word
+from clay4d.physics_baseline.planner.syntax import Phrase, Predicate, Statement
+from clay4d.physics_baseline.planner.vocabulary import Noun
+from clay4d.physics_baseline.planner.words import PlanError, Word
 
-STARTS = ("DET", "NUM", "ADJ", "NOUN", "GROUP", "PRON", "ONE", "FIRST")
+STARTS = ("DET", "NUM", "ADJ", "NOUN", "GROUP", "PRON", "ONE", "FIRST", "LEADER")
 """Kinds of words with which a thing may begin."""
+
+
+def one_of_each(phrase: Phrase) -> list[Phrase]:
+    """The phrase, or one for each of its things where each has a quality of its own."""
+    if not phrase.each:
+        return [phrase]
+    return [
+        replace(phrase, each=[], count=1, many=False, adjectives=[*phrase.adjectives, quality])
+        for quality in phrase.each
+    ]
 
 
 class PhraseParser(AsideParser):
@@ -26,6 +38,10 @@ class PhraseParser(AsideParser):
         """What things do; `Parser` has the rule."""
         raise NotImplementedError
 
+    def predicate(self) -> Predicate:
+        """One motion with what follows; `Parser` has the rule."""
+        raise NotImplementedError
+
     def _is_order(self) -> bool:
         raise NotImplementedError
 
@@ -36,7 +52,7 @@ class PhraseParser(AsideParser):
     def things(
         self, *, attach: bool = True, listed: bool = True, subject: bool = False
     ) -> list[Phrase]:
-        found = [self.thing(attach=attach, subject=subject)]
+        found = one_of_each(self.thing(attach=attach, subject=subject))
         while listed and self.sees("COMMA", "AND") and not (self.fronted and self.sees("COMMA")):
             mark = self.mark()
             while self.take("COMMA", "AND", "THEN"):
@@ -51,7 +67,7 @@ class PhraseParser(AsideParser):
             if not subject and self._is_finite():  # "… and a cone falls": a sentence of its own.
                 self.reset(mark)
                 break
-            found.append(more)
+            found += one_of_each(more)
         return found
 
     def _is_finite(self) -> bool:
@@ -64,16 +80,6 @@ class PhraseParser(AsideParser):
             and bool(self.words[self.k]["VERB"][2] & {"present", "base"})
         )
 
-    def _camera_ahead(self) -> bool:
-        at = self.k
-        while at < len(self.words) and any(
-            k in self.words[at] for k in ("DET", "NUM", "ADJ", "STRENGTH")
-        ):
-            if "NOUN" in self.words[at]:
-                return False
-            at += 1
-        return at < len(self.words) and any(k in self.words[at] for k in ("CAM", "WIND", "SHOT"))
-
     def thing(self, *, attach: bool = True, subject: bool = False) -> Phrase:
         start = self.k
         phrase = Phrase()
@@ -81,7 +87,12 @@ class PhraseParser(AsideParser):
         if word:
             phrase.pronoun, phrase.text = word["PRON"], word.text
             return phrase
-        phrase.first = bool(self.take("FIRST"))
+        leader = self.take("LEADER")
+        phrase.first = bool(leader or self.take("FIRST"))
+        phrase.definite = bool(leader)
+        if leader and not self.sees("ADJ", "NOUN", "GROUP") and self.last_noun is not None:
+            phrase.noun, phrase.text = self.last_noun, leader.text
+            return phrase
         self._describe(phrase)
         if self.sees("GROUP") and (not self.sees("NOUN") or self._of_ahead()):
             self._group(phrase)
@@ -120,6 +131,8 @@ class PhraseParser(AsideParser):
         if word is None:
             raise self.refuse("the name of things, such as 'cubes'")
         phrase.noun, phrase.many = word["NOUN"]
+        if phrase.count is not None and phrase.group in ("dozen", "pair"):
+            raise PlanError(f"no rule for {phrase.count} times a {phrase.group}; say the number.")
         if phrase.group == "dozen":
             phrase.count, phrase.group = 12, ""
         elif phrase.group == "pair":
@@ -132,13 +145,13 @@ class PhraseParser(AsideParser):
                 return
             if self.sees("GROUP") and (not self.sees("NOUN") or self._of_ahead()):
                 return
-            if self.sees("DET"):
+            if self.sees("DET") and not phrase.adjectives:
                 text = self.words[self.k].text
                 phrase.definite |= text in ("the", "its", "this", "that", "these", "those")
                 phrase.another |= text in ("another", "other")
                 if text == "some" and phrase.count is None:
                     phrase.count = 3 if self._plural_ahead() else None
-            elif self.sees("NUM"):
+            elif self.sees("NUM") and phrase.count is None and not phrase.adjectives:
                 phrase.count = self.words[self.k]["NUM"]
             elif self.sees("MEASURE"):
                 self._measure(phrase)
@@ -167,12 +180,14 @@ class PhraseParser(AsideParser):
         return False
 
     def _verb_before_noun(self) -> bool:
-        forms = self.words[self.k]["VERB"][2]
+        motion, _, forms = self.words[self.k]["VERB"]
+        if motion in ("stop", "drape", "release", "hit") and "past" not in forms:
+            return False
         return bool(forms & {"ing", "past"}) and self.sees("NOUN", "ADJ", "GROUP", ahead=1)
 
     def _participle(self) -> Predicate:
         word = self.words[self.k]
-        return Predicate(word["VERB"][0], word.text)
+        return Predicate(word["VERB"][0], word.text, passive="past" in word["VERB"][2])
 
     def _measure(self, phrase: Phrase) -> None:
         measure, dimension = (
@@ -185,12 +200,21 @@ class PhraseParser(AsideParser):
 
     def _after(self, phrase: Phrase, *, attach: bool, subject: bool) -> None:
         """What follows a noun and belongs to it."""
-        while self._attribute(phrase, subject=subject) or self._apposition(phrase, subject=subject):
+        while (
+            self._attribute(phrase, subject=subject)
+            or self._each(phrase)
+            or self._apposition(phrase, subject=subject)
+            or (subject and self._between_commas(phrase))
+        ):
             pass
         while True:
-            if self.sees("THAT") and self.sees("VERB", "IS", "ADV", ahead=1):
+            if self._acted_on(phrase):
+                pass
+            elif self.sees("THAT") and self.sees("VERB", "IS", "ADV", ahead=1):
                 self.k += 1
                 phrase.predicates += self.predicates([phrase])
+            elif not subject and not self.fronted and self._done_to(phrase):
+                pass
             elif not (attach and self._place(phrase)) and not self._attribute(phrase, subject=subject):  # fmt: skip
                 if not self._carried(phrase):
                     return
@@ -235,14 +259,87 @@ class PhraseParser(AsideParser):
         kept = (list(phrase.adjectives), list(phrase.measures), list(phrase.predicates))
         found = False
         if self.sees("COMMA"):
-            while self.take("COMMA", "AND") and self._attribute(phrase, subject=subject):
+            while self.take("COMMA", "AND"):
+                self.k += self.sees("DET") and self.words[self.k].text == "each"
+                if not self._attribute(phrase, subject=subject):
+                    break
                 found = True
             before = self.words[self.k - 1] if self.k else None
-            if found and before is not None and "COMMA" in before:
+            ends = self.k >= len(self.words) or self.sees("STOP")
+            if found and before is not None and ("COMMA" in before or ends):
                 return True
         self.reset(mark)
         phrase.adjectives, phrase.measures, phrase.predicates = kept
         return False
+
+    def _each(self, phrase: Phrase) -> bool:
+        """ ", one red and one blue,": a quality for each."""
+        mark, found = self.mark(), []
+        if self.take("COMMA") and phrase.count and not phrase.each:
+            while self.sees("ONE") and self.sees("NUM") and self.sees("ADJ", ahead=1):
+                found.append(self.words[self.k + 1]["ADJ"])
+                self.k += 2
+                while self.take("COMMA", "AND"):
+                    pass
+        if len(found) < 2 or len(found) != phrase.count:
+            self.reset(mark)
+            return False
+        phrase.each = found
+        return True
+
+    def _between_commas(self, phrase: Phrase) -> bool:
+        """ ", swinging from a chain,": what the subject does meanwhile."""
+        if not (self.sees("COMMA") and self.sees("VERB", ahead=1)) or self.fronted:
+            return False
+        forms = self.words[self.k + 1]["VERB"][2]
+        if forms & {"present", "base"} or self.sees("NOUN", "GROUP", ahead=1):
+            return False
+        mark = self.mark()
+        self.k += 1
+        self.fronted = True
+        try:
+            made = self.predicate()
+        finally:
+            self.fronted = False
+        made.passive = "past" in forms
+        if not self.take("COMMA"):
+            self.reset(mark)
+            return False
+        phrase.predicates.append(made)
+        return True
+
+    def _done_to(self, phrase: Phrase) -> bool:
+        """ "into a box placed on a table", "by a ball thrown at 6 m/s"."""
+        if not self.sees("VERB") or self.sees("NOUN"):
+            return False
+        motion, _, forms = self.words[self.k]["VERB"]
+        if forms != {"past"} and not (forms == {"ing"} and motion in ("rest", "hang", "hold")):
+            return False
+        made = self.predicate()
+        made.passive = forms == {"past"}
+        phrase.predicates.append(made)
+        return True
+
+    def _acted_on(self, phrase: Phrase) -> bool:
+        """ ", which a cannonball destroys": what another does to it, told after the sentence."""
+        at = int(self.sees("COMMA"))
+        if not self.sees("THAT", ahead=at) or not self.sees(*STARTS, ahead=at + 1):
+            return False
+        mark = self.mark()
+        self.k += at + 1
+        start = self.k
+        others = self.things(attach=False)
+        self.take("THEN")
+        verb = self.take("VERB")
+        if verb is None or not v.MOTIONS[verb["VERB"][0]].acts_on:
+            self.reset(mark)
+            return False
+        target = replace(phrase, definite=True, predicates=[], places=[], carries=[], count=None)
+        made = Predicate(verb["VERB"][0], "", objects=[target])
+        self.tails(made)
+        made.text = self.said(start)
+        self.later.append(Statement(others, [made], made.text))
+        return True
 
     def _carried(self, phrase: Phrase) -> bool:
         """ "with a red one on top", "with two balls on it", "with a cube behind it"."""
@@ -296,24 +393,3 @@ class PhraseParser(AsideParser):
         """Whether a thing, and no bare measure, comes after the word here."""
         measured = self.sees("MEASURE", ahead=1) and self.sees("NOUN", "ADJ", ahead=2)
         return self.sees(*STARTS, ahead=1) or measured
-
-    def _floor(self) -> bool:
-        """ "on ice", "across an icy floor": what the floor is made of."""
-        at = self.k + 1
-        qualities = []
-        while at < len(self.words) and ("DET" in self.words[at] or "ADJ" in self.words[at]):
-            if "NOUN" in self.words[at]:
-                break
-            if "ADJ" in self.words[at]:
-                qualities.append(self.words[at]["ADJ"])
-            at += 1
-        word = self.words[at] if at < len(self.words) else None
-        if word is not None and "NOUN" in word:
-            if word["NOUN"][0].shape != "floor":
-                return False
-            at += 1
-        elif len(qualities) != 1 or qualities[0][1] not in FLOORS:
-            return False
-        self.out.floor_quality += qualities
-        self.k = at
-        return True

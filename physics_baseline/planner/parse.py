@@ -48,6 +48,8 @@ class Parser(FrontParser):
                 raise self.refuse("a motion, a place, a comma or the end")
             while self.take(*SEPARATORS):
                 pass
+            self.out.statements += self.later
+            self.later = []
         return self.out
 
     def item(self) -> None:
@@ -57,6 +59,8 @@ class Parser(FrontParser):
                 return
         if self.camera():
             return
+        if self._clause_after():  # "after a ball hits a wall, it …": in the order of time already.
+            self.k += 1
         if self._is_order():
             self.order(start)
             return
@@ -65,7 +69,41 @@ class Parser(FrontParser):
         front = self.front()
         subjects = self.things(subject=True)
         predicates = front.give(self.predicates(subjects))
-        self.out.statements.append(Statement(subjects, predicates, self.said(start)))
+        statement = Statement(subjects, predicates, self.said(start))
+        if self._clause_after():
+            statement.after = self.sooner()
+        elif self.sees("PREP") and self.words[self.k].text == "after" and self._participle_ahead():
+            self.k += 1  # "falls after being hit by a ball": what came before is told first.
+            statement.predicates = [self.predicate(), *predicates]
+        self.out.statements.append(statement)
+
+    def _clause_after(self) -> bool:
+        """Whether "after" stands here with a subject and its verb behind it."""
+        if not (self.sees("PREP") and self.words[self.k].text == "after" and self._thing_follows()):
+            return False
+        mark, last = self.mark(), self.last_noun
+        self.k += 1
+        try:
+            self.things(subject=True)
+            return self._is_finite()
+        except PlanError:
+            return False
+        finally:
+            self.reset(mark)
+            self.last_noun = last
+
+    def _participle_ahead(self) -> bool:
+        if self.sees("IS", ahead=1):
+            return True
+        return self.sees("VERB", ahead=1) and "ing" in self.words[self.k + 1]["VERB"][2]
+
+    def sooner(self) -> list[Statement]:
+        """What a clause with "after" says, which comes before its sentence."""
+        self.k += 1
+        held, self.out.statements = self.out.statements, []
+        self.item()
+        found, self.out.statements = self.out.statements, held
+        return found
 
     def _is_order(self) -> bool:
         if not self.sees("VERB") or "base" not in self.words[self.k]["VERB"][2]:
@@ -78,8 +116,8 @@ class Parser(FrontParser):
         subjects = self.things(attach=False)
         predicate = Predicate("push" if verb[0] == "hit" else verb[0], self.said(start))
         self.tails(predicate)
-        predicate.text = self.said(start)
-        more = self.more_predicates()
+        predicate.text, predicate.finite = self.said(start), True
+        more = self.more_predicates(predicate)
         self.out.statements.append(Statement(subjects, [predicate, *more], self.said(start)))
 
     # ── motions ──────────────────────────────────────────────────────────────────────────────────
@@ -94,7 +132,11 @@ class Parser(FrontParser):
         word = self.words[at]
         if "VERB" in word and ("NOUN" not in word or at > self.k):
             return True
-        return at > self.k and "IS" in self.words[self.k] and "PREP" in word
+        described = "ADJ" in word and not any(
+            k in self.words[at + 1] for k in ("NOUN", "ADJ", "GROUP") if at + 1 < len(self.words)
+        )
+        told = "PREP" in word or "MEASURE" in word or described
+        return at > self.k and "IS" in self.words[self.k] and told
 
     def predicates(self, subjects: list[Phrase]) -> list[Predicate]:
         start = self.k
@@ -106,14 +148,16 @@ class Parser(FrontParser):
             hollow = Predicate("rest", "")
             self.tails(hollow, only_asides=True)
             return []
-        return [self.predicate(), *self.more_predicates()]
+        first = self.predicate()
+        return [first, *self.more_predicates(first)]
 
-    def more_predicates(self) -> list[Predicate]:
+    def more_predicates(self, before: Predicate) -> list[Predicate]:
         found: list[Predicate] = []
         while self.sees(*SEPARATORS, "THAT", "VERB", "IS"):
             start = self.k
             if self.sees("VERB", "IS"):  # "a ball hanging from a rope swings"
-                if self.fronted or not self._is_finite():
+                last = found[-1] if found else before
+                if self.fronted or last.finite or not self._is_finite():
                     break
                 found.append(self.predicate())
                 continue
@@ -143,10 +187,12 @@ class Parser(FrontParser):
             word = self.words[self.k]
             is_ |= "IS" in word
             made.speed *= word["ADV"] if "ADV" in word else 1.0
+            made.adverbs += [word.text] if "ADV" in word else []
             self.k += 1
         verb = self.take("VERB")
         if verb:
             made.motion, base, forms = verb["VERB"]
+            made.finite = is_ or bool(forms & {"present", "base"})
             if base == "fall over" and self._starts_thing():
                 made.motion = "fall"
                 made.tails.append(("over", self.things()))
@@ -159,26 +205,42 @@ class Parser(FrontParser):
             made.passive = is_ and "past" in forms
             motion = v.MOTIONS[made.motion]
             by = self.sees("PREP") and self.words[self.k].text == "by"
-            if motion.acts_on and not by and self._starts_thing():
+            if motion.acts_on and not by and not made.passive and self._starts_thing():
                 if not self._camera_ahead():
                     made.objects = self.things(listed=True)
         elif not is_:
             raise self.refuse("a motion")
+        else:
+            self.quality(made)
         self.tails(made)
         made.text = self.said(start)
         return made
 
+    def head(self, made: Predicate, way: float) -> None:
+        if made.heading not in (0.0, way):
+            raise PlanError(f"no rule for two directions of {made.motion!r}; expected one.")
+        made.heading = way
+
+    def quality(self, made: Predicate) -> None:
+        """ "is blue", "is 30 cm wide and heavy": what things are said to be."""
+        quality = Phrase(text=made.text)
+        while self._attribute(quality):
+            if self.sees("AND") and self.sees("ADJ", ahead=1) and not self.sees("NOUN", ahead=2):
+                self.k += 1
+        if quality.adjectives or quality.measures:
+            made.motion, made.quality = "be", quality
+
     def tails(self, made: Predicate, *, only_asides: bool = False) -> None:
         while self.k < len(self.words):
             if self.sees("VIEW") and not only_asides and self.words[self.k].text in ("from the left", "from the right"):  # fmt: skip
-                made.heading = 1.0 if self.words[self.k].text.endswith("left") else -1.0
+                self.head(made, 1.0 if self.words[self.k].text.endswith("left") else -1.0)
                 self.k += 1
             elif self.aside() or self._view():
                 pass
             elif only_asides:
                 return
             elif self.sees("DIR"):
-                made.heading = self.words[self.k]["DIR"][0]
+                self.head(made, self.words[self.k]["DIR"][0])
                 self.k += 1
             elif self.sees("PREP") and self.words[self.k]["PREP"] in ("on", "across", "over") and self._floor():  # fmt: skip
                 pass
@@ -188,9 +250,13 @@ class Parser(FrontParser):
                 and not self.sees("NOUN", "ADJ", ahead=2)
             ):
                 preposition = self.words[self.k]["PREP"]
-                made.measures.append((preposition, self.words[self.k + 1]["MEASURE"]))
+                measure = self.words[self.k + 1]["MEASURE"]
+                made.measures.append((preposition, measure))
                 self.k += 2
-                self.take("DIM")
+                if measure.kind == "length" and not self.sees(*STARTS, ahead=1):
+                    self.take("DIM")
+            elif self._clause_after():
+                return
             elif self.sees("MEASURE") and not self.sees("NOUN", ahead=1):
                 made.measures.append(("", self.words[self.k]["MEASURE"]))
                 self.k += 1
@@ -200,6 +266,7 @@ class Parser(FrontParser):
                 made.tails.append((preposition, self.things()))
             elif self.sees("ADV"):
                 made.speed *= self.words[self.k]["ADV"]
+                made.adverbs.append(self.words[self.k].text)
                 if self.words[self.k].text in ROPES and made.motion not in ROPED:
                     raise PlanError(
                         f"no rule for {made.motion!r} {self.words[self.k].text!r}; known on a rope: {', '.join(ROPED)}."

@@ -69,7 +69,12 @@ def _stations(layout: Layout, thing: Thing, path: Path, start: float, base: floa
         carrier = layout.support(target)
         root = carrier if carrier is not None and carrier is not path.surface else target
         if target.arrangement == "row" and target.count > 1 and target.noun.name != "domino":
-            target.arrangement, target.spacing = "across", 0.02
+            round_ = (
+                target.count > 2 and target.shape in ("sphere", "cylinder") and not target.lying
+            )
+            wedge = round_ and not target.phrase.group  # What is met first passes the blow on.
+            target.arrangement = "triangle" if wedge else "across"
+            target.spacing = 0.13 * target.solid_size[0] if wedge else 0.02
         w, d, _ = root.extents()
         y = (width + d) / 2 + 0.15 if how == "past" else 0.0
         if root is not target:
@@ -249,7 +254,8 @@ def lay_throw(layout: Layout, thing: Thing, path: Path) -> None:
     """A parabola from 0.6 m above the floor, through what it hits or over what it clears."""
     if thing.count > 1 and thing.arrangement == "row":
         thing.arrangement = "across"
-    thing.put(0.0, 0.0, 0.6)
+    x0, y0 = _before(path)
+    thing.put(x0, y0, 0.6)
     start = thing.middle[2]
     g, r = layout.gravity, thing.size[0] / 2
     path.stations = [s for s in path.stations if s[0] != "past" or s[1].shape != "floor"]
@@ -265,16 +271,17 @@ def lay_throw(layout: Layout, thing: Thing, path: Path) -> None:
             # As a parabola through the apex above the obstacle's middle, the ends of which clear it too.
             apex = high[2] + r + 0.35
             vz = math.sqrt(2 * max(g, 0.01) * (apex - start)) if apex > start else 0.5
-            distance = first.middle[0]
+            distance = first.middle[0] - x0
             vx = distance * max(g, 0.01) / vz
         else:
-            flight = max(0.15, (low[0] - r) / speed)
-            vx = (low[0] - r) / flight
-            vz = (first.middle[2] - start) / flight + g * flight / 2
+            flight = max(0.15, (low[0] - r - x0) / speed)
+            vx = (low[0] - r - x0) / flight
+            aim = max(first.middle[2], low[2] + r)  # What is large cannot fly low.
+            vz = (aim - start) / flight + g * flight / 2
     for copy in thing.copies:
         copy.velocity = (vx, 0.0, vz)
     air = _airtime(start - r, vz, g)
-    landing = vx * air
+    landing = x0 + vx * air
     x = landing
     for how, target in path.stations:
         if not target.placed:
@@ -287,6 +294,14 @@ def lay_throw(layout: Layout, thing: Thing, path: Path) -> None:
     hits = path.stations and not any(how == "over" for how, _ in path.stations)
     layout.points += [(min(landing + 0.5, 4.5) if not hits else 0.0, 0.0, 0.0), (0.5 * min(landing, 4.0), 0.0, highest + r)]  # fmt: skip
     layout.lasts(air + 0.3 if not hits else 2.0 / speed + 1.3)
+
+
+def _before(path: Path) -> tuple[float, float]:
+    """Where a throw starts: two metres before what it meets if that stands already, metres."""
+    placed = [t for how, t in path.stations if t.placed and how != "land"]
+    if not placed:
+        return 0.0, 0.0
+    return min(0.0, placed[0].bounds()[0][0] - 2.0), placed[0].middle[1]
 
 
 def _airtime(height: float, vz: float, g: float) -> float:

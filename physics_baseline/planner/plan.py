@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from random import Random
 
+from clay4d.physics_baseline.planner.audit import check_all_read, check_places
 from clay4d.physics_baseline.planner.build import (
     followed_bodies,
     make_body,
@@ -24,9 +25,7 @@ from clay4d.physics_baseline.planner.tell import tell
 from clay4d.physics_baseline.planner.things import shuffled_palette
 from clay4d.physics_baseline.planner.views import make_cameras
 from clay4d.physics_baseline.planner.words import PlanError, read_words
-from clay4d.physics_baseline.spec import (
-    SceneSpec,
-)
+from clay4d.physics_baseline.spec import SceneSpec, SpecError
 
 CONE_SIDES = 24
 
@@ -84,17 +83,33 @@ def explain(prompt: str, *, seed: int = 0) -> Explanation:
         )
     if seed < 0:
         raise PlanError(f"seed got {seed}; expected 0 or more.")
-    rng = Random(seed)
     words, passed = read_words(prompt)
     said = parse(words)
+    story, layout, scene = _made(prompt, said, seed)
+    floor = list(said.floor_quality)
+
+    def again() -> str:
+        said.floor_quality[:] = floor
+        return _made(prompt, said, seed)[2].to_json()
+
+    check_all_read(said, again)
+    return Explanation(tuple(_lines(said, story, scene)), tuple(passed), scene)
+
+
+def _made(prompt: str, said: Sentences, seed: int) -> tuple[Story, Layout, SceneSpec]:
+    """The scene of sentences, with what was understood on the way."""
+    rng = Random(seed)
     story = tell(said, shuffled_palette(rng))
     if not story.things:
         raise PlanError(f"prompt got no thing in {prompt!r}; expected one such as 'a ball'.")
     gravity = next((g for kind, g, _ in reversed(said.worlds) if kind == "gravity"), 9.81)
     layout = arrange_story(story, gravity, rng)
+    check_places(story, layout)
     spin_things(story)
-    scene = _scene(prompt, said, story, layout, gravity, seed)
-    return Explanation(tuple(_lines(said, story, scene)), tuple(passed), scene)
+    try:
+        return story, layout, _scene(prompt, said, story, layout, gravity, seed)
+    except SpecError as error:
+        raise PlanError(f"no rule for such a scene: {error}") from None
 
 
 def _scene(

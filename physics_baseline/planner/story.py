@@ -15,14 +15,22 @@ class Path:
     speed: float | None = None
     factor: float = 1.0
     heading: float = 1.0
+    way: float = 0.0
+    """The heading if the prompt says it, else 0."""
     height: float | None = None
     ramp: Thing | None = None
     surface: Thing | None = None
     off: bool = False
     upwards: bool = False
+    down: bool = False
+    """Whether it goes down, for which it needs a slope."""
     stations: list[tuple[str, Thing]] = field(default_factory=list)
     partners: list[Thing] = field(default_factory=list)
     release: float | None = None
+    stagger: float = 0.0
+    """Seconds between one and the next, where things fall one after another."""
+    turning: float | None = None
+    """Radians per second about the vertical."""
     blow: float | None = None
     texts: list[str] = field(default_factory=list)
 
@@ -40,6 +48,8 @@ class Story:
     relations: list[tuple[str, Thing, list[Thing]]] = field(default_factory=list)
     paths: list[tuple[Thing, Path]] = field(default_factory=list)
     spinning: list[Thing] = field(default_factory=list)
+    watched: dict[int, Thing] = field(default_factory=dict)
+    """What each camera of the prompt is about."""
     lines: list[tuple[str, str]] = field(default_factory=list)
 
     def path(self, thing: Thing) -> Path:

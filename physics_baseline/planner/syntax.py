@@ -25,6 +25,8 @@ class Phrase:
     measures: list[tuple[str, Measure]] = field(default_factory=list)
     speed: float = 1.0
     places: list[tuple[str, list[Phrase]]] = field(default_factory=list)
+    each: list[tuple[str, str]] = field(default_factory=list)
+    """A quality for each of several: "two crates, one red and one blue"."""
     carries: list[tuple[str, list[Phrase]]] = field(default_factory=list)
     """Others and where they are from it: "with a ball on top"."""
     predicates: list[Predicate] = field(default_factory=list)
@@ -42,7 +44,13 @@ class Predicate:
     tails: list[tuple[str, list[Phrase]]] = field(default_factory=list)
     measures: list[tuple[str, Measure]] = field(default_factory=list)
     speed: float = 1.0
-    heading: float = 1.0
+    heading: float = 0.0
+    """1 to the right, −1 to the left, 0 where the prompt does not say."""
+    finite: bool = False
+    """Whether it is a sentence's verb ("rolls", "is thrown") and no participle ("rolling")."""
+    adverbs: list[str] = field(default_factory=list)
+    quality: Phrase | None = None
+    """What the things are said to be: "is blue", "is 30 cm wide"."""
 
 
 @dataclass
@@ -52,6 +60,8 @@ class Statement:
     subjects: list[Phrase]
     predicates: list[Predicate]
     text: str = ""
+    after: list[Statement] = field(default_factory=list)
+    """What happens before: "… after it rolls along the floor"."""
 
 
 @dataclass

@@ -5,62 +5,88 @@ from __future__ import annotations
 from dataclasses import replace
 
 from clay4d.physics_baseline.planner import verbs as v
-from clay4d.physics_baseline.planner.references import References
+from clay4d.physics_baseline.planner.motions import MotionRules, Tails
 from clay4d.physics_baseline.planner.story import Path, Story
 from clay4d.physics_baseline.planner.syntax import Phrase, Predicate, Sentences, Statement
-from clay4d.physics_baseline.planner.things import Thing, describe, make_thing
+from clay4d.physics_baseline.planner.things import (
+    Thing,
+    describe,
+    lay_down,
+    make_thing,
+    stand_up,
+)
 from clay4d.physics_baseline.planner.words import Measure, PlanError
 
-REACHED = ("into", "at", "against", "towards", "with", "on", "to")
-PLACED = ("roll", "slide", "fall", "spin", "rest", "topple")
+PLACED = ("roll", "slide", "fall", "bounce", "spin", "rest", "topple")
 """Motions that may happen next to or behind something."""
-Tails = list[tuple[str, list[Thing]]]
+FREED = ("roll", "slide", "move", "fall")
+"""What a thing does that was struck, without a push of its own."""
+FREE: dict[str, tuple[str, ...]] = {
+    "float": ("meet", "met"), "hang": ("swing",), "flutter": (), "hold": ("fall",),
+    "swing": ("throw",), "throw": (),
+}  # fmt: skip
+"""What comes after a motion that is nothing else at the same time."""
+UNMOVED = ("rest", "hold", "hang", "stop")
+"""Motions whose "for 2 seconds" is no length of the film."""
+TURNS = ("one by one", "one after another", "one after the other", "in turn", "in sequence")
 
 
-class Teller(References):
+class Teller(MotionRules):
     """Builds a `Story` from `Sentences`."""
 
     def __init__(self, said: Sentences, palette: list[str]) -> None:
         super().__init__()
         self.said, self.palette = said, palette
-        self.story = Story()
 
     def tell(self) -> Story:
         for statement in self.said.statements:
             self.statement(statement)
-        for wish in self.said.cameras:
-            for phrase in wish.target:
-                if phrase.pronoun or (phrase.noun is None and not phrase.group):
-                    continue
-                if phrase.noun is None or phrase.noun.shape != "floor":
-                    self.thing(phrase)
+        for k, wish in enumerate(self.said.cameras):
+            for thing in self.all([replace(p, definite=not p.pronoun) for p in wish.target]):
+                self.story.watched.setdefault(k, thing)
         return self.story
 
     def statement(self, statement: Statement) -> None:
         subjects = self.all(statement.subjects)
+        for sooner in statement.after:
+            self.topics = subjects
+            self.statement(sooner)
         for predicate in statement.predicates:
-            self.first_only(statement.subjects, predicate)
-            self.predicate(predicate, subjects)
+            self.predicate(self.first_only(statement.subjects, predicate), subjects)
+        self.topics = subjects or self.topics
 
-    def first_only(self, subjects: list[Phrase], said: Predicate) -> None:
-        """Refuse what only the first of several would do, but for dominoes that topple."""
+    def first_only(self, subjects: list[Phrase], said: Predicate) -> Predicate:
+        """Refuse what only the first of several would do, but for dominoes that topple or are pushed over."""
         topples = said.motion == "topple" or (said.motion == "hit" and said.passive)
         if any(p.first for p in subjects) and not topples:
             raise PlanError(
                 f"no rule for {said.motion!r} of the first of several in {said.text!r}; known: "
                 "'the first of ten dominoes topples'. Or name it as a thing of its own."
             )
+        struck = said.motion == "hit" and not any(name in ("by", "with") for name, _ in said.tails)
+        return replace(said, motion="topple") if struck and any(p.first for p in subjects) else said
 
     # ── things ───────────────────────────────────────────────────────────────────────────────────
     def all(self, phrases: list[Phrase], *, besides: list[Thing] | None = None) -> list[Thing]:
         found: list[Thing] = []
         for phrase in phrases:
             if phrase.noun is not None and phrase.noun.shape == "floor":
+                self.floor(phrase)
                 continue
             for thing in self.thing(phrase, besides=besides):
                 if all(thing is not f for f in found):
                     found.append(thing)
         return found
+
+    def floor(self, phrase: Phrase) -> None:
+        """What the prompt says of the floor itself."""
+        if phrase.measures or phrase.places or phrase.carries or phrase.predicates:
+            raise PlanError(
+                f"no rule for {phrase.text!r} with more said of it; known: what it is made of."
+            )
+        self.said.floor_quality += [
+            a for a in phrase.adjectives if a not in self.said.floor_quality
+        ]
 
     def thing(self, phrase: Phrase, *, besides: list[Thing] | None = None) -> list[Thing]:
         if phrase.pronoun:
@@ -71,8 +97,12 @@ class Teller(References):
             self.story.things.append(made)
             self.story.lines.append((phrase.text, describe(made)))
         self.mention(made)
+        if phrase.first and made.count < 2:
+            raise PlanError(f"no rule for the first of one thing in {phrase.text!r}.")
         for relation, others in phrase.places if known is None else []:
+            self.sloped = relation in ("foot_of", "top_of")
             near = self.all(others, besides=[made])
+            self.sloped = False
             if near:
                 self.story.relations.append((relation, made, near))
                 self.mention(made)
@@ -81,62 +111,187 @@ class Teller(References):
                 self.story.relations.append((relation, other, [made]))
             self.mention(made)
         for predicate in phrase.predicates:
-            self.first_only([phrase], predicate)
-            self.predicate(predicate, [made])
+            self.predicate(self.first_only([phrase], predicate), [made])
             self.mention(made)
         return [made]
 
     # ── predicates ───────────────────────────────────────────────────────────────────────────────
     def predicate(self, said: Predicate, subjects: list[Thing]) -> None:
-        if said.passive and any(p == "by" for p, _ in said.tails):
-            self.swapped(said, subjects)
+        if said.motion == "be":
+            self.be(said, subjects)
             return
-        motion = v.MOTIONS[said.motion] if said.motion in v.MOTIONS else v.MOTIONS["hit"]
-        for preposition, _ in said.tails:
-            allowed = {*motion.after, "by"}
-            placed = said.motion in PLACED and preposition in v.STATIC
-            if preposition not in allowed and not placed and said.motion != "rest":
-                known = ", ".join(sorted(motion.after))
-                raise PlanError(
-                    f"no rule for {said.motion!r} with {preposition!r} in {said.text!r}; known: {known}."
-                )
-        each_other = any(p.pronoun == "each other" for _, ps in said.tails for p in ps) or any(
-            p.pronoun == "each other" for p in said.objects
+        by = next((p for p, _ in said.tails if p in ("by", "with")), "")
+        if said.passive and by and said.motion not in ("hang", "swing", "hold"):
+            self.swapped(said, subjects, by)
+            return
+        self.check(said)
+        each_other = any(
+            p.pronoun == "each other"
+            for ps in [said.objects, *(t for _, t in said.tails)]
+            for p in ps
         )
         objects = self.all(said.objects, besides=subjects)
-        tails: Tails = []
-        for name, phrases in said.tails:
-            heap = [p.group for p in phrases if p.group and p.noun is None and not p.definite]
-            if name in ("into", "on") and heap and said.motion == "fall":
-                for subject in subjects:  # "fall into a pile": what they become, no other thing.
-                    subject.arrangement = "pile"
-            else:
-                tails.append((name, self.all(phrases, besides=subjects)))
-        handler = getattr(self, f"_{said.motion}")
-        for subject in subjects:
+        tails = self.tails(said, subjects)
+        grounded = (
+            said.motion == "hit" and not each_other and self.meets_floor(said, objects, tails)
+        )
+        handler = getattr(self, f"_{'fall' if grounded else said.motion}")
+        for k, subject in enumerate(subjects):
             path = self.story.path(subject)
+            if grounded and path.kind:
+                continue
             path.factor *= said.speed
-            path.heading = said.heading if said.heading < 0 else path.heading
+            self.head(said, path)
             path.texts.append(said.text)
             self.measures(said, path)
-            reached = objects or any(t for _, t in tails)
+            before = path.kind
+            reached = objects or any(t for _, t in tails) or grounded
             if said.motion == "hit" and said.passive and not reached:
                 self._push(subject, path, objects, tails)
-            elif said.motion in ("roll", "move", "hit") and (
+            elif said.motion in FREED and not path.kind and self.struck(subject) is not None:
+                self.outcome(subject, tails)
+            elif said.motion in ("roll", "move", "hit", "slide") and (
                 each_other or (said.motion == "hit" and not reached)
             ):
                 self.together(said, subject, subjects, path)
             else:
                 handler(subject, path, objects, tails)
+            if before in FREE and path.kind not in (before, *FREE[before]):
+                raise PlanError(
+                    f"no rule for {said.text!r} of {subject.phrase.text!r}: {before!r} was said of it."
+                )
+            self.manner(said, subject, path, k)
 
-    def swapped(self, said: Predicate, subjects: list[Thing]) -> None:
-        """ "a tower is hit by a ball": the ball hits the tower."""
-        phrases = next(p for name, p in said.tails if name == "by")
-        agents = self.all(phrases, besides=subjects)
+    @staticmethod
+    def head(said: Predicate, path: Path) -> None:
+        path.way = said.heading or path.way
+        path.heading = path.way or path.heading
+
+    def check(self, said: Predicate) -> None:
+        """Refuse prepositions and adverbs that the motion has no rule for."""
+        name = "hit" if said.motion == "push" else said.motion
+        motion = v.MOTIONS[name]
+        for preposition, phrases in said.tails:
+            placed = name in PLACED and preposition in v.STATIC
+            grouped = name == "rest" and preposition in ("in", "into") and _heaped(phrases)
+            if preposition not in motion.after and not placed and not grouped and name != "rest":
+                known = ", ".join(sorted(motion.after)) or "none"
+                raise PlanError(
+                    f"no rule for {name!r} with {preposition!r} in {said.text!r}; known: {known}."
+                )
+        if said.heading and name in UNMOVED:
+            raise PlanError(
+                f"no rule for {name!r} with a direction in {said.text!r}; say 'to the left of'."
+            )
+        for adverb in said.adverbs:
+            fitting = v.FITTING.get(adverb)
+            if fitting is not None and name not in fitting:
+                raise PlanError(
+                    f"no rule for {name!r} with {adverb!r} in {said.text!r}; it goes with: {', '.join(fitting)}."
+                )
+
+    def tails(self, said: Predicate, subjects: list[Thing]) -> Tails:
+        """What follows a motion, as things; a pile is not one of them but how the subjects stand."""
+        found: Tails = []
+        for name, phrases in said.tails:
+            if (
+                name in ("into", "on", "in")
+                and _heaped(phrases)
+                and said.motion in ("fall", "rest", "pile")
+            ):
+                for subject in subjects:
+                    subject.arrangement = "pile" if said.motion == "fall" else phrases[0].group
+            else:
+                self.sloped = name in ("foot_of", "top_of")
+                found.append((name, self.all(phrases, besides=subjects)))
+                self.sloped = False
+        return found
+
+    @staticmethod
+    def meets_floor(said: Predicate, objects: list[Thing], tails: Tails) -> bool:
+        """Whether the floor is all that is hit."""
+        named = bool(said.objects or any(p for _, p in said.tails))
+        return named and not objects and not any(t for _, t in tails)
+
+    def manner(self, said: Predicate, subject: Thing, path: Path, k: int) -> None:
+        """What adverbs add: one after another, on its side, off."""
+        for adverb in said.adverbs:
+            if adverb in TURNS and said.motion == "fall" and subject.noun.name != "domino":
+                path.kind, path.stagger = "hold", 0.4
+                path.release = 0.4 * (k + 1)
+            elif adverb in ("down", "downward", "downwards") and said.motion in (
+                "roll",
+                "slide",
+                "move",
+            ):
+                path.down = True
+            elif adverb in ("upright", "on end", "on its end"):
+                stand_up(subject)
+            elif adverb == "on its side":
+                lay_down(subject)
+            elif adverb in ("off", "off the edge", "over the edge") and said.motion != "hit":
+                path.off = True
+
+    def struck(self, thing: Thing) -> Path | None:
+        """The path of what meets it, if something does."""
+        paths = [
+            p
+            for t, p in self.story.paths
+            if t is not thing and any(s is thing for _, s in p.stations)
+        ]
+        return paths[-1] if paths else None
+
+    def outcome(self, subject: Thing, tails: Tails) -> None:
+        """What is struck moves by that alone: "… and slides off the table", "… and rolls into a wall"."""
+        hitter = self.struck(subject)
+        assert hitter is not None
+        for name, things in tails:
+            for thing in things:
+                if name in ("off", "from", "across", "along") and thing.shape == "box":
+                    self.place("on", subject, [thing])
+                elif name in ("into", "at", "against", "towards", "to"):
+                    hitter.meet("into", thing)
+                elif name not in ("on",):
+                    raise self.unread("what is struck", name, thing)
+
+    def be(self, said: Predicate, subjects: list[Thing]) -> None:
+        """ "the cube is blue": the thing is made once more, with that quality."""
+        for subject in subjects if said.quality is not None else []:
+            assert said.quality is not None
+            old = subject.phrase
+            phrase = replace(
+                old, adjectives=[*old.adjectives, *said.quality.adjectives],
+                measures=[*old.measures, *said.quality.measures],
+            )  # fmt: skip
+            made = make_thing(phrase, list(self.palette))
+            for name in ("phrase", "size", "material", "colours", "mass", "soft", "fixed", "lying"):
+                setattr(subject, name, getattr(made, name))
+            path = self.story.path(subject)
+            path.factor *= made.speed / subject.speed
+            subject.speed = made.speed
+        if said.tails or said.adverbs or said.measures:
+            raise PlanError(
+                f"no rule for more behind {said.text!r}. Say it in a sentence of its own."
+            )
+
+    def swapped(self, said: Predicate, subjects: list[Thing], by: str) -> None:
+        """ "a tower is hit by a ball": the ball hits the tower, and then what that is pushed into."""
+        if said.motion not in ("hit", "topple"):
+            raise PlanError(
+                f"no rule for {said.motion!r} with {by!r} in {said.text!r}; known: what is hit by something."
+            )
+        self.check(replace(said, tails=[]))
+        agents = self.all(
+            [p for name, ps in said.tails if name == by for p in ps], besides=subjects
+        )
+        tails = [(n_, self.all(ps, besides=subjects)) for n_, ps in said.tails if n_ != by]
         for agent in agents:
             path = self.story.path(agent)
             path.texts.append(said.text)
-            self._hit(agent, path, subjects, [])
+            path.factor *= said.speed
+            self.head(said, path)
+            self.measures(said, path)
+            self._hit(agent, path, subjects, tails)
 
     def measures(self, said: Predicate, path: Path) -> None:
         for preposition, measure in said.measures:
@@ -145,6 +300,8 @@ class Teller(References):
     def measure(self, preposition: str, measure: Measure, path: Path, said: Predicate) -> None:
         if measure.kind == "speed":
             path.speed = measure.value
+        elif measure.kind == "spin" and said.motion == "spin":
+            path.turning = measure.value
         elif (
             measure.kind == "length"
             and preposition in ("from", "above", "")
@@ -160,7 +317,7 @@ class Teller(References):
             path.height = measure.value
         elif measure.kind == "time" and preposition == "after":
             path.release = measure.value
-        elif measure.kind == "time" and preposition == "for":
+        elif measure.kind == "time" and preposition == "for" and said.motion not in UNMOVED:
             self.said.duration = measure.value
         else:
             raise PlanError(
@@ -174,203 +331,20 @@ class Teller(References):
             raise PlanError(
                 f"{said.text!r} got one thing; expected what it meets, as in 'hits a cube'."
             )
+        ways = {self.story.path(t).way for t in subjects}
+        if len(subjects) > 1 and len(ways) == 1 and 0.0 not in ways:
+            raise PlanError(f"no rule for {said.text!r} of things that go the same way.")
+        # They stand in the order they are named.
+        path.heading = self.story.path(subjects[0]).heading
         if subject is subjects[0]:
             path.kind, path.partners = "meet", subjects
         else:
             path.kind = "met"
 
-    def _roll(
-        self, subject: Thing, path: Path, objects: list[Thing], tails: Tails, kind: str = "roll"
-    ) -> None:
-        if kind == "roll" and subject.shape in ("box", "cone", "cloth"):
-            raise PlanError(
-                f"no rule for a {subject.noun.name} that rolls; known: balls, cylinders, capsules. "
-                "Did you mean 'slides'?"
-            )
-        if kind == "roll" and subject.shape in ("cylinder", "capsule"):
-            subject.lying = True
-        path.kind = path.kind if path.kind in ("throw", "swing", "fall") else kind
-        for name, things in tails:
-            for thing in things:
-                if name in ("down", "from") or (name == "on" and thing.shape == "ramp"):
-                    if thing.shape == "ramp":
-                        path.ramp = thing
-                    else:
-                        path.surface, path.off = thing, True
-                elif name == "off":
-                    if thing.shape == "ramp":
-                        path.ramp = thing
-                    else:
-                        path.surface, path.off = thing, True
-                elif name in ("across", "on") or (
-                    name == "over" and thing.fixed and thing.noun.name != "wall"
-                ):
-                    if thing.shape == "ramp":
-                        path.ramp = thing
-                    elif thing.shape == "box" and path.surface is None:
-                        path.surface = thing
-                    else:
-                        path.meet("into", thing)
-                elif name == "past":
-                    path.meet("past", thing)
-                elif name in REACHED:
-                    path.meet("into", thing)
-                else:
-                    self.place(name, subject, [thing])
 
-    def _move(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
-        """Rolls what is round all around, slides what is not; what already moves goes on."""
-        kind = "roll" if subject.shape == "sphere" and not subject.soft else "slide"
-        self._roll(subject, path, objects, tails, kind=kind)
-
-    def _slide(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
-        self._roll(subject, path, objects, tails, kind="slide")
-
-    def _hit(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
-        if not path.kind:
-            path.kind = "roll" if subject.shape == "sphere" and not subject.soft else "slide"
-        how = "on" if path.kind == "fall" else "into"
-        for thing in objects:
-            path.meet(how, thing)
-        for name, things in tails:
-            for thing in things:
-                if name in REACHED or name == "off":
-                    path.meet(how, thing)
-
-    def _push(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
-        """ "push a box": a blow after a moment at rest."""
-        path.blow = path.release if path.release is not None else 0.3
-        path.kind = "roll" if subject.shape == "sphere" else "slide"
-        self._hit(subject, path, [], tails)
-
-    def _fall(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
-        moving = path.kind in ("roll", "slide", "throw", "swing")
-        row = subject.noun.name == "domino" and subject.count > 1
-        if row and not tails and path.height is None:  # Where dominoes stand, falling is toppling.
-            self._topple(subject, path, objects, tails)
-            return
-        for name, things in tails:
-            for thing in things:
-                if name in ("off", "from") and not moving:
-                    path.kind, path.surface, path.off = "roll", thing, True
-                    moving = True
-                    if subject.shape == "box":
-                        path.kind = "slide"
-                elif name in ("on", "into", "over", "past", "above", "against", "with", "to"):
-                    path.meet("land" if moving else "on", thing)
-                elif name in ("off", "from") and path.surface is None and path.ramp is not thing:
-                    path.surface, path.off = thing, True
-                elif name in v.STATIC:
-                    self.place(name, subject, [thing])
-        for thing in objects:
-            path.meet("land" if moving else "on", thing)
-        path.kind = path.kind or "fall"
-
-    def _bounce(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
-        self.bouncy(subject)
-        off = [t for name, ts in tails if name in ("off", "against", "from") for t in ts]
-        if off and not path.kind:
-            path.kind = "throw"
-        if off:
-            for thing in off:
-                path.meet("into", thing)
-            return
-        self._fall(subject, path, objects, [t for t in tails if t[0] == "on"])
-
-    def bouncy(self, subject: Thing) -> None:
-        springy = max(0.8, subject.material.restitution)
-        subject.material = replace(subject.material, restitution=springy)
-
-    def _throw(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
-        path.kind, path.blow = "throw", None
-        path.upwards = any(name == "up" for name, _ in tails)
-        for name, things in tails:
-            for thing in things:
-                path.meet(
-                    "over" if name in ("over", "across") else "past" if name == "past" else "into",
-                    thing,
-                )
-
-    def _swing(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
-        path.kind = "swing"
-        for name, things in tails:
-            for thing in things:
-                path.meet("past" if name == "past" else "into", thing)
-
-    def _hang(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
-        path.kind = "hang"
-        for name, things in tails:
-            if name in ("above", "over"):
-                for thing in things:
-                    path.meet("on", thing)
-
-    def _spin(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
-        self.story.spinning.append(subject)
-        self._rest(subject, path, objects, tails)
-
-    def _rest(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
-        for name, things in tails:
-            if things:
-                self.place({"at": "beside", "by": "beside"}.get(name, name), subject, things)
-
-    def place(self, relation: str, subject: Thing, things: list[Thing]) -> None:
-        if relation not in v.STATIC:
-            raise PlanError(
-                f"no rule for a place with {relation!r}; known places: {', '.join(v.STATIC)}."
-            )
-        self.story.relations.append((relation, subject, things))
-
-    def _topple(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
-        struck = any(t is subject for _, p in self.story.paths for _, t in p.stations)
-        if not struck and not path.kind:
-            path.kind = "topple"
-        for name, things in tails:
-            if things:
-                self.place("on" if name == "into" else name, subject, things)
-
-    def _float(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
-        path.kind = path.kind or "float"
-        for name, things in tails:
-            for thing in things:
-                path.meet("on" if name in ("above", "over") else "into", thing)
-
-    def _drape(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
-        if subject.shape != "cloth":
-            raise PlanError(
-                f"no rule for a {subject.noun.name} that drapes; known: cloths, flags, blankets."
-            )
-        path.kind, path.height = "fall", path.height or 0.15
-        for thing in [*objects, *(t for _, ts in tails for t in ts)]:
-            path.meet("on", thing)
-
-    def _flutter(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
-        if subject.shape != "cloth":
-            raise PlanError(
-                f"no rule for a {subject.noun.name} that flutters; known: cloths, flags, blankets."
-            )
-        path.kind = "flutter"
-
-    def _hold(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
-        path.kind = "hold"
-        for _, things in tails:
-            for thing in things:
-                path.meet("on", thing)
-
-    def _release(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
-        path.kind = path.kind or "hold"
-        path.release = 0.5 if path.release is None else path.release
-        for name, things in tails:
-            for thing in things:
-                if name in ("above", "over", "on"):
-                    path.meet("on", thing)
-
-    def _stop(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
-        for name, things in tails:
-            for thing in things:
-                if path.kind:
-                    path.meet("into" if name in ("against", "at") else "land", thing)
-                else:
-                    self.place(name, subject, [thing])
+def _heaped(phrases: list[Phrase]) -> bool:
+    """Whether a pile or pyramid stands there that no thing was called before."""
+    return any(p.group and p.noun is None and not p.definite for p in phrases)
 
 
 def tell(said: Sentences, palette: list[str]) -> Story:

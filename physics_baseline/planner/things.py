@@ -164,6 +164,39 @@ def _layers(count: int, size: Vec, gap: float) -> list[Vec]:
     return found
 
 
+def stand_up(thing: Thing) -> None:
+    """Stand a thing on its end: a plank or a book on its shortest side.
+
+    Raises:
+        PlanError: it has no end.
+    """
+    if thing.shape not in ("box", "cylinder", "capsule", "cone"):
+        raise PlanError(
+            f"no rule for a {thing.noun.name} that stands upright; known: boxes, cylinders."
+        )
+    thing.lying = False
+    if thing.shape == "box":
+        x, y, z = sorted(thing.size)
+        thing.size = (x, y, z)
+
+
+def lay_down(thing: Thing) -> None:
+    """Lay a thing on its side: a cylinder with its axis along y, a box on its largest face.
+
+    Raises:
+        PlanError: it has no side.
+    """
+    if thing.shape in ("cylinder", "capsule"):
+        thing.lying = True
+    elif thing.shape == "box":
+        z, y, x = sorted(thing.size)
+        thing.size = (x, y, z)
+    else:
+        raise PlanError(
+            f"no rule for a {thing.noun.name} that lies on its side; known: boxes, cylinders."
+        )
+
+
 def make_thing(phrase: Phrase, palette: list[str]) -> Thing:
     """The thing a phrase names; `palette` gives a colour where the prompt does not.
 
@@ -189,7 +222,8 @@ def make_thing(phrase: Phrase, palette: list[str]) -> Thing:
         )
     colours: tuple[str, ...] = (colour,)
     if "colourful" in flags or len(named) > 1:
-        colours = tuple(named) if len(named) > 1 else tuple(palette)
+        more = [c for c in n.COLOURS if c not in palette and " " not in c]
+        colours = tuple(named) if len(named) > 1 else (*palette, *more)
     thing = Thing(
         phrase, noun, count, how if count > 1 else "row", size, material, colours, mass,
         soft=noun.soft or "soft" in flags, fixed=noun.fixed or "fixed" in flags,
@@ -198,6 +232,9 @@ def make_thing(phrase: Phrase, palette: list[str]) -> Thing:
     )  # fmt: skip
     if thing.lying and noun.shape not in ("cylinder", "capsule"):
         thing.lying = False
+        lay_down(thing)
+    if "upright" in flags:
+        stand_up(thing)
     if noun.name == "domino":
         thing.spacing = 0.55 * size[2] - size[0]
     if thing.soft and noun.shape not in ("box", "sphere"):

@@ -24,11 +24,11 @@ MOTIONS: dict[str, Motion] = {
     "fall": Motion(
         "starts in the air and falls; \"from 2 m\" is the gap below it",
         ("fall", "drop", "plummet", "plunge", "land", "descend", "come down", "dive", "sink"),
-        ("on", "into", "over", "from", "off", "past", "above", "to", "with", "against")
+        ("on", "into", "over", "from", "off", "above", "to")
     ),
     "bounce": Motion(
         "falls with restitution of at least 0.8; \"off\" something: rolls into it",
-        ("bounce", "rebound", "hop", "ricochet"), ("on", "off", "from", "against", "over"),
+        ("bounce", "rebound", "hop", "ricochet"), ("on", "off", "from", "against"),
     ),
     "roll": Motion(
         "rolls along +x at 2 m/s, or from rest on a ramp; balls and cylinders",
@@ -46,13 +46,13 @@ MOTIONS: dict[str, Motion] = {
     "throw": Motion(
         "flies along a parabola from 0.6 m above the floor",
         ("throw", "toss", "fly", "launch", "shoot", "fire", "hurl", "fling", "lob"),
-        ("at", "into", "against", "over", "towards", "across", "past", "on", "from", "to", "up")
+        ("at", "into", "against", "over", "towards", "across", "past", "on", "to", "up")
     ),
     "swing": Motion(
         "a pendulum let go at 60 degrees",
-        ("swing", "sway"), ("into", "at", "against", "from", "towards", "past", "on"),
+        ("swing", "sway"), ("into", "at", "against", "towards", "past"),
     ),
-    "hang": Motion("at rest on a rope", ("hang", "dangle"), ("from", "above", "on", "over")),
+    "hang": Motion("at rest on a rope", ("hang", "dangle"), ("above", "over")),
     "spin": Motion(
         "turns about the vertical at 10 rad/s",
         ("spin", "rotate", "twirl", "turn"), ("on", "around", "above", "at")
@@ -70,31 +70,43 @@ MOTIONS: dict[str, Motion] = {
          "knock", "topple over", "knock into", "bang into", "ram",
          "meet", "kick", "touch", "crush", "squash", "flatten", "bowl over", "tap", "nudge", "shove",
          "bash", "bash into", "scatter", "clip", "destroy", "wreck", "demolish", "head for"),
-        ("into", "against", "with", "off", "on", "at", "from", "over"),
+        ("into", "against", "with", "off", "on", "at", "towards"),
         acts_on=True,
     ),
     "topple": Motion(
         "the first of a row is pushed over",
         ("topple", "tip over", "fall over", "tumble", "collapse", "tip"),
-        ("on", "into", "off"),
+        ("off",),
     ),
     "float": Motion(
         "drifts slowly; needs a world without gravity",
-        ("float", "drift", "hover"), ("in", "above", "towards", "past", "over"),
+        ("float", "drift", "hover"), ("above", "towards", "over"),
     ),
     "drape": Motion(
         "a cloth falls over something", ("drape", "cover"), ("over", "on", "above"), acts_on=True
     ),
     "flutter": Motion(
         "a cloth held by an edge in the wind", ("flutter", "wave", "flap", "ripple", "blow"),
-        ("from", "in", "above", "with"),
+        (),
     ),
-    "hold": Motion("held in place until it is released", ("hold", "suspend"), ("above", "on", "over", "at", "from")),
+    "hold": Motion("held in place until it is released", ("hold", "suspend"), ("above", "on", "over")),
     "release": Motion("let go", ("release", "let go of", "let go"), ("from", "above", "over", "on")),
-    "stop": Motion("comes to rest in the end; adds nothing", ("stop", "settle", "come to rest", "come to a stop", "come to a halt", "halt", "end up"), ("against", "on", "at", "beside")),
+    "stack": Motion("stands as a stack", ()),
+    "pile": Motion("stands as a pile, or as it is said to: piled up in a pyramid", (), ("on", "into")),
+    "line": Motion("stands in a row", ()),
+    "stop": Motion("comes to rest in the end; adds nothing", ("stop", "settle", "come to rest", "come to a stop", "come to a halt", "halt", "end up"), ("against", "on", "at")),
 }  # fmt: skip
 """What things do."""
 MOTIONS.update({k: replace(MOTIONS[k], verbs=(*MOTIONS[k].verbs, *(x for x in more if x not in MOTIONS[k].verbs))) for k, more in w.VERBS.items()})  # fmt: skip
+
+PARTICIPLES: dict[str, str] = {
+    "stacked": "stack", "stacked up": "stack", "piled": "pile", "piled up": "pile", "heaped": "pile",
+    "heaped up": "pile", "lined up": "line", "stacked on top of each other": "stack",
+    "on top of each other": "stack", "on top of one another": "stack",
+}  # fmt: skip
+"""Ways in which several things stand, said like a passive."""
+DOUBLED = ("propel",)
+"""Verbs of two syllables whose last letter is doubled."""
 
 IRREGULAR: dict[str, tuple[str, ...]] = {
     "fall": ("fell", "fallen"), "throw": ("threw", "thrown"), "fly": ("flew", "flown"),
@@ -136,7 +148,7 @@ ADVERBS: dict[str, float] = {
     "at low speed": 0.5, "lightly": 0.5, "straight": 1.0, "freely": 1.0, "together": 1.0,
     "down": 1.0, "over": 1.0, "away": 1.0, "again": 1.0, "back and forth": 1.0, "up": 1.0,
     "in place": 1.0, "around": 1.0, "side by side": 1.0, "at the same time": 1.0, "head-on": 1.0,
-    "head on": 1.0, "one by one": 1.0, "still": 1.0, "apart": 1.0, "upright": 1.0, "through": 1.0,
+    "head on": 1.0, "one by one": 1.0, "still": 1.0, "apart": 1.0, "upright": 1.0,
     "up and down": 1.0, 
     "through the air": 1.0, "once": 1.0,
     "twice": 1.0, "three times": 1.0, "several times": 1.0, "a few times": 1.0, 
@@ -146,6 +158,11 @@ ADVERBS: dict[str, float] = {
     **dict.fromkeys(w.SLOWER, 0.5),
 }  # fmt: skip
 """Words after a verb; the number multiplies its speed."""
+
+FITTING: dict[str, tuple[str, ...]] = {
+    word: motions for words, motions in w.FITTING for word in words
+}
+"""The motions of which an adverb says something; the rest fit all."""
 
 DIRECTIONS: dict[str, tuple[float, float]] = {
     "to the right": (1.0, 0.0), "rightwards": (1.0, 0.0), "from left to right": (1.0, 0.0),
@@ -238,7 +255,7 @@ FILLERS = (
     "please", "a scene of", "a scene with", "a scene in which", "a scene where", "a video of",
     "a video in which", "a simulation of", "simulate", "show me", "show", "imagine", "i want",
     "make", "create", "render", "generate", "we see", "there is", "there are", "there's", "just",
-    "very", "really", "then", "suddenly", "finally", "also", "nearby", "in the air", "in the scene",
+    "very", "really", "then", "suddenly", "finally", "also", "nearby", "in the scene",
     "in the middle", "its", "of it", "from rest", "on its own", "completely", "slightly",
     "positioned", "located", "made", "colored", "coloured", "at the start", "first",
     "eventually", "where", "in which", "so that", "and so", "that is", "which is", "that are",

@@ -253,7 +253,7 @@ QUALITIES: dict[str, Quality] = {
     "soft": Quality("an elastic body (boxes and balls)", flag="soft"),
     "colourful": Quality("each its own colour", flag="colourful"),
     "fixed": Quality("never moves", flag="fixed"),
-    "still": Quality("at rest at the start"), "upright": Quality("on its end"), "lying": Quality("on its side", flag="lying"),
+    "still": Quality("at rest at the start"), "upright": Quality("on its end", flag="upright"), "lying": Quality("on its side", flag="lying"),
 }  # fmt: skip
 QUALITY_WORDS: dict[str, str] = {
     **{name: name for name in QUALITIES},

@@ -42,16 +42,59 @@ SLOWER = (
 )  # fmt: skip
 PLAIN = (
     "upward", "upwards", "into the air", "up into the air", "high into the air", "skyward",
-    "skywards", "vertically upwards", "downward", "downwards", "vertically", "weightlessly",
+    "skywards", "vertically upwards", "downward", "downwards", "vertically",
     "one after another", "one after the other", "in turn", "in sequence", "by its own weight",
     "at constant speed", "on its edge", "on edge", "on its end", "on end", "to the end",
     "without stopping", "from the sky", "out of the sky", "from the air", "to and fro",
     "from side to side", "under its own weight", "in mid-air", "along", "repeatedly",
-    "continuously", "in midair",
+    "continuously", "in midair", "in the air", "back", "motionless", "stationary", "unmoving",
 )  # fmt: skip
 """Adverbs that change nothing beyond what their verb says."""
 
+_GOES = ("roll", "slide", "move")
+_FLIES = ("throw", "fall", "bounce", "float", "swing", "hit", "hang", "hold", "release", "spin")
+_OFTEN = ("bounce", "swing", "spin", "flutter")
+_UP = ("throw", "bounce", "float")
+FITTING: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (UPWARDS, _UP),
+    (("up and down",), ("bounce", "float", "swing")),
+    (("back and forth", "to and fro", "from side to side"), ("swing", "flutter")),
+    (("once", "twice", "three times", "several times", "a few times", "repeatedly", "continuously"), _OFTEN),
+    (("again",), ("bounce", "fall", "swing")),
+    (("back",), ("bounce",)),
+    (("away",), (*_GOES, "throw", "bounce", "float", "hit")),
+    (("aside", "apart"), ("hit",)),
+    (("forward", "forwards", "along"), (*_GOES, "hit", "throw")),
+    (("off", "off the edge", "over the edge"), (*_GOES, "fall", "hit")),
+    (ROPES, ("hang", "swing", "hold")),
+    (("over",), ("topple", "hit", "fall")),
+    (("around",), ("spin", "swing")),
+    (("one by one", "one after another", "one after the other", "in turn", "in sequence"), ("topple", "fall", "hit")),
+    (("on its edge", "on edge"), ("spin",)),
+    (("upright", "on end", "on its end", "on its side", "sideways"), ("rest", "stop", "spin", "roll", "slide")),
+    (("in place",), ("spin", "rest")),
+    (("motionless", "stationary", "unmoving", "still"), ("rest", "hang", "hold", "stop")),
+    (("through the air", "in mid-air", "in midair", "from the air", "from the sky", "out of the sky", "in the air"), _FLIES),
+    (("vertically",), ("throw", "fall", "bounce", "hang")),
+    (("from the ceiling",), ("hang", "swing", "hold", "fall")),
+    (("to a stop", "to a halt", "to rest"), (*_GOES, "spin", "swing", "bounce")),
+    (("at constant speed", "without stopping", "to the end"), _GOES),
+)  # fmt: skip
+"""Adverbs that say something which holds for some motions only, and those motions."""
+
 RESPELLINGS: tuple[tuple[str, str], ...] = (
+    (r"(?:has|have|had) been\b", "was"),
+    (r"(?:has|have|had) (?=[a-z]+(?:ed|en|wn|ng)\b)", ""),
+    (r"(?:starts?|started|begins?|began|goes on|keeps on) (?=[a-z]+ing\b)", ""),
+    (r"(lie|lies|lying|lay|are|is|sit|rest) (?:scattered|strewn|spread out|dotted about)\b", r"\1"),
+    (r"to (?:its|the|their) (left|right)(?= (?:a|an|is|are|stands?|sits?|lies|there|one|two|three)\b)", r"to the \1 of it"),
+    (r"(\d+(?:\.\d+)? ?[a-z]+) (?:on|along|to) (?:each|a|every|the) (?:side|edge)\b", r"\1 wide"),
+    (r"(?:a )?(?:gust|blast|burst) of wind\b", "a gust"),
+    (r"(?:a )?breath of (?:wind|air)\b", "a breeze"),
+    (r"what (?:happens|would happen) (?:when|if)\b", ""),
+    (r"(?:another|a further) one\b", "another"),
+    (r"(?:watch|see|observe|let us see|have) (?=(?:an?|the|some|one|two|three|four|five) )", ""),
+    (r"(?:comes?|came|goes|went|gets?) (?=[a-z]+ing\b)", ""),
     (r"(?<!after )(?<!for )(?<!in )a (?:second|third|fourth) (?!later|it\b|the\b|an?\b|and\b)(?=[a-z])", "another "),
     (r"with a side of (?=\d)", "with a width of "),
     (r"downhill\b", "down a hill"),
@@ -76,12 +119,12 @@ VERBS: dict[str, tuple[str, ...]] = {
     "throw": ("chuck", "pitch", "catapult", "propel", "heave", "soar", "sling"),
     "hang": ("tie", "attach", "tether", "fasten"),
     "spin": ("whirl", "revolve", "pirouette"),
-    "rest": ("perch", "remain", "situate", "seat", "put"),
+    "rest": ("perch", "remain", "situate", "seat", "put", "start", "begin"),
     "hit": (
         "impact", "thump", "whack", "punch", "pound", "jolt", "collide into", "smack",
         "smack into", "plow into", "plough into", "hammer", "batter", "thud into", "contact",
         "make contact with", "come into contact with", "bounce into", "crash against",
-        "crash with", "hammer into", "disturb", "overturn",
+        "crash with", "hammer into", "disturb", "overturn", "set off", "trigger",
     ),
     "topple": ("keel over", "tip", "give way"),
     "float": ("levitate",),
@@ -93,19 +136,20 @@ VERBS: dict[str, tuple[str, ...]] = {
 PAST: dict[str, tuple[str, ...]] = {
     "creep": ("crept",), "put": ("put",), "make": ("made",), "give": ("gave", "given"),
     "spread": ("spread",), "sling": ("slung",), "slip": ("slipped",), "free-fall": ("free-fell",),
-    "propel": ("propelled",),
+    "propel": ("propelled",), "set": ("set",), "begin": ("began", "begun"),
 }  # fmt: skip
 
 PREPOSITIONS: dict[str, str] = {
     "on the surface of": "on", "down onto": "on", "down on": "on", "on the ground beside": "beside",
     "adjacent to": "beside", "by the side of": "beside", "at the side of": "beside",
-    "to one side of": "beside", "on the left side of": "left_of", "on the right side of": "right_of",
-    "on the left-hand side of": "left_of", "on the right-hand side of": "right_of",
+    "to one side of": "beside", "on the left-hand side of": "left_of",
+    "on the right-hand side of": "right_of",
     "at the left of": "left_of", "at the right of": "right_of", "ahead of": "front_of",
     "on the far side of": "behind", "to the rear of": "behind", "at the back of": "behind",
     "in between": "between", "in the direction of": "towards", "up to": "to",
     "over the edge of": "off", "from the edge of": "off", "from on top of": "off",
-    "from the top of": "down", "along the length of": "across", "on the side of": "beside",
+    "from the top of": "down", "along the length of": "across", "at the edge of": "on", "near the edge of": "on",
+    "on the edge of": "on",
     "at the base of": "foot_of", "at the top end of": "top_of", "at the bottom end of": "foot_of",
 }  # fmt: skip
 
@@ -127,7 +171,7 @@ WORLDS: dict[str, tuple[str, float]] = {
 } | {
     "on the surface of the moon": ("gravity", 1.62), "on the lunar surface": ("gravity", 1.62),
     "on the surface of mars": ("gravity", 3.71), "in the absence of gravity": ("gravity", 0.0),
-    "under zero gravity": ("gravity", 0.0), "in weightless conditions": ("gravity", 0.0),
+    "under zero gravity": ("gravity", 0.0), "weightlessly": ("gravity", 0.0), "in weightless conditions": ("gravity", 0.0),
     "in vacuum": ("drag", 0.0), "in slowed-down time": ("slow", 4.0),
 }  # fmt: skip
 
@@ -144,5 +188,5 @@ FILLERS = (
     "an animation of", "a clip of", "a clip showing", "a video showing", "a scene showing",
     "a short video of", "perfectly", "quite", "rather", "fairly", "somewhat", "meanwhile",
     "afterwards", "next", "gradually", "initially", "at first", "in total", "in colour", "in color",
-    "sized", "quietly", "accidentally", "a bit", "over time", "lined up", "arranged",
+    "sized", "quietly", "from the same height", "at the same height", "accidentally", "a bit", "over time", "arranged",
 )  # fmt: skip

@@ -68,7 +68,8 @@ def verb_forms(base: str) -> dict[str, set[str]]:
     first, _, rest = base.partition(" ")
     tail = f" {rest}" if rest else ""
     stem = first[:-1] if first.endswith("e") and not first.endswith("ee") else first
-    if re.fullmatch(r"(\w*[^aeiou])?[aeiou][^aeiouwxy]", first) and first != "settle":
+    short = re.fullmatch(r"[^aeiou]*[aeiou][^aeiouwxy]", first)
+    if short or first in v.DOUBLED:
         stem = first + first[-1]
     ing = first[:-2] + "ying" if first in ("lie", "tie") else stem + "ing"
     third = first + ("es" if first.endswith(("s", "x", "ch", "sh")) or first == "go" else "s")
@@ -109,6 +110,8 @@ def lexicon() -> dict[tuple[str, ...], dict[str, Any]]:
                 for word in spelt:
                     entry = table.setdefault(tuple(word.split()), {})
                     entry.setdefault("VERB", (name, base, set()))[2].add(form)
+    for spelt_, motion_ in v.PARTICIPLES.items():
+        add(spelt_, "VERB", (motion_, spelt_, {"past"}))
     for move, meaning in v.CAMERA_MOVES.items():
         for spelt in verb_forms(move).values():
             for word in spelt:
@@ -145,6 +148,8 @@ def lexicon() -> dict[tuple[str, ...], dict[str, Any]]:
         add(phrase, "ONTOP", phrase)
     for phrase in w.FIRST_OF:
         add(phrase, "FIRST", phrase)
+    for phrase in ("the first", "the first one"):
+        add(phrase, "LEADER", phrase)
     for phrase, dimension in w.DIMENSION_NOUNS.items():
         for article in ("a ", "an ", "the ", ""):
             add(f"{article}{phrase} of", "OF", dimension)

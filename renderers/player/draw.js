@@ -73,8 +73,8 @@ class Drawer {
     const gl = this.gl = canvas.getContext("webgl2", { alpha: false, antialias: false, depth: false });
     if (!gl) throw new Error("This browser has no WebGL2. Any browser since 2022 has it; perhaps it is switched off.");
     this.half = gl.getExtension("EXT_color_buffer_float") || gl.getExtension("EXT_color_buffer_half_float");
-    this.splats = this.program(VERTEX, FRAGMENT);
-    this.cover = this.program(COVER, RESOLVE);
+    this.splats = this.begun(VERTEX, FRAGMENT);
+    this.cover = this.begun(COVER, RESOLVE);
     this.target = gl.createTexture();
     this.buffer = gl.createFramebuffer();
     this.empty = gl.createVertexArray();
@@ -82,7 +82,8 @@ class Drawer {
     gl.disable(gl.DEPTH_TEST);
   }
 
-  program(vertex, fragment) {
+  // A program that the driver begins to compile; who asks for its state waits for it, so nobody does before `finished`.
+  begun(vertex, fragment) {
     const gl = this.gl, program = gl.createProgram();
     for (const [kind, source] of [[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]]) {
       const shader = gl.createShader(kind);
@@ -91,14 +92,20 @@ class Drawer {
       gl.attachShader(program, shader);
     }
     gl.linkProgram(program);
+    return { program };
+  }
+
+  finished(made) {
+    if (made.at) return made;
+    const gl = this.gl, { program } = made;
     if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost())
       throw new Error("The graphics driver refused a program: " + gl.getProgramInfoLog(program));
-    const at = {};
+    made.at = {};
     for (let i = 0; i < gl.getProgramParameter(program, gl.ACTIVE_UNIFORMS); i++) {
       const name = gl.getActiveUniform(program, i).name;
-      at[name] = gl.getUniformLocation(program, name);
+      made.at[name] = gl.getUniformLocation(program, name);
     }
-    return { program, at };
+    return made;
   }
 
   // What a scene has on the graphics card.
@@ -169,7 +176,7 @@ class Drawer {
     gl.clear(gl.COLOR_BUFFER_BIT);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE_MINUS_DST_ALPHA, gl.ONE);
-    const { program, at } = this.splats, { scene } = model, sx = width / part.width, sy = height / part.height;
+    const { program, at } = this.finished(this.splats), { scene } = model, sx = width / part.width, sy = height / part.height;
     gl.useProgram(program);
     ["poses", "sizes", "colours"].forEach((name, unit) => {
       gl.activeTexture(gl.TEXTURE0 + unit);
@@ -191,12 +198,13 @@ class Drawer {
     gl.disable(gl.BLEND);
     gl.viewport(part.x, part.y, part.width, part.height);
     gl.scissor(part.x, part.y, part.width, part.height);
-    gl.useProgram(this.cover.program);
+    const cover = this.finished(this.cover);
+    gl.useProgram(cover.program);
     gl.activeTexture(gl.TEXTURE0);
     gl.bindTexture(gl.TEXTURE_2D, this.target);
-    gl.uniform1i(this.cover.at.drawn, 0);
-    gl.uniform3f(this.cover.at.background, ...scene.background);
-    gl.uniform2f(this.cover.at.share, width / this.size[0], height / this.size[1]);
+    gl.uniform1i(cover.at.drawn, 0);
+    gl.uniform3f(cover.at.background, ...scene.background);
+    gl.uniform2f(cover.at.share, width / this.size[0], height / this.size[1]);
     gl.bindVertexArray(this.empty);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
     gl.bindVertexArray(null);

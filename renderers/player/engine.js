@@ -1,5 +1,5 @@
 // Takes a scene's bytes apart, moves its Gaussians to a time, and sorts them. Runs in a worker, or in the
-// page where there are none. It hears {scene, data} once, then {time, view}; it answers {ready} or {error},
+// page where there are none. It hears {scene, text} once, then {time, view}; it answers {ready} or {error},
 // then {time, order} with the arrays that have changed since the last answer.
 function engine(hear, say) {
   "use strict";
@@ -7,8 +7,21 @@ function engine(hear, say) {
   let whole, data, scene, tracks, state = {}, shown = null;
   const clips = new Map(), KEPT = 12;
 
+  // Text of base 85, five characters for four bytes.
+  function bytes(text) {
+    const values = new Uint8Array(128), out = new Uint32Array(text.length / 5), codes = new TextEncoder().encode(text);
+    let value = 0;
+    for (let c = 35; c < 127; c++) if (!"&'<>\\`/".includes(String.fromCharCode(c))) values[c] = value++;
+    for (let i = 0, at = 0; i < out.length; i++, at += 5) {
+      const low = values[codes[at]] + 85 * (values[codes[at + 1]] + 85 * (values[codes[at + 2]] + 85 * values[codes[at + 3]]));
+      out[i] = low + 52200625 * values[codes[at + 4]];
+    }
+    return out.buffer;
+  }
+
   async function inflate(data, [at, size]) {
-    const stream = new Blob([new Uint8Array(data, at, size)]).stream();
+    // Not through a blob, which would be registered with the browser's own process first.
+    const stream = new Response(new Uint8Array(data, at, size)).body;
     return new Uint8Array(await new Response(stream.pipeThrough(new DecompressionStream("deflate"))).arrayBuffer());
   }
 
@@ -17,14 +30,12 @@ function engine(hear, say) {
     const plain = await inflate(data, entry.at), rows = entry.rows;
     let at = 0;
     return entry.bytes.map((depth, c) => {
-      const wide = depth > 1 || entry.delta[c], out = wide ? new Int32Array(rows) : new Int16Array(rows);
-      let sum = 0;
-      for (let n = 0; n < rows; n++) {
-        let z = plain[at + n];
-        for (let k = 1; k < depth; k++) z |= plain[at + k * rows + n] << (8 * k);
-        const value = (z >>> 1) ^ -(z & 1);
-        out[n] = entry.delta[c] ? (sum += value) : value;
-      }
+      const delta = entry.delta[c], out = depth > 1 || delta ? new Int32Array(rows) : new Int16Array(rows);
+      for (let n = 0; n < rows; n++) out[n] = plain[at + n];
+      for (let k = 1; k < depth; k++)
+        for (let n = 0, from = at + k * rows; n < rows; n++) out[n] |= plain[from + n] << (8 * k);
+      for (let n = 0; n < rows; n++) out[n] = (out[n] >>> 1) ^ -(out[n] & 1);
+      if (delta) for (let n = 1; n < rows; n++) out[n] += out[n - 1];
       at += depth * rows;
       return out;
     });
@@ -111,7 +122,7 @@ function engine(hear, say) {
 
   async function load(message) {
     whole = message.scene;
-    data = message.data;
+    data = bytes(message.text);
     await choose(0);
     say({ ready: true });
   }
@@ -125,9 +136,9 @@ function engine(hear, say) {
     let made = clips.get(wanted);
     if (!made) {
       made = {};
-      for (const name of ["means", "turns", "log_scales", "opacities", "colours", "harmonics"])
-        made[name] = await opened(data, wanted[name]);
-      const three = await columns(data, wanted.quats.base);
+      const names = ["means", "turns", "log_scales", "opacities", "colours", "harmonics"];
+      const [three, ...all] = await Promise.all([columns(data, wanted.quats.base), ...names.map(name => opened(data, wanted[name]))]);
+      names.forEach((name, i) => { made[name] = all[i]; });
       scene = wanted;
       made.quats = rotations(three, wanted.quats.step);
       clips.set(wanted, made);
@@ -168,14 +179,15 @@ function engine(hear, say) {
   // Harmonics as whole numbers of their steps: one texel of four for three numbers of a Gaussian.
   function colours(rows) {
     const N = scene.count, K = (scene.degree + 1) ** 2, out = padded(Int16Array, K * N);
-    const all = [[tracks.colours, 0], [tracks.harmonics, 1]];
-    for (const [track, first] of all) {
+    const both = [[tracks.colours, 0], [tracks.harmonics, 1]];
+    for (const [track, first] of both) {
       if (!track.count) continue;
-      const column = values(track, rows);
+      // What stands still is in whole steps already.
+      const all = track.weights ? values(track, rows) : track.base, inverse = track.weights ? 1 / track.step : 1;
       for (let i = 0; i < track.count; i++) {
-        const k = first + Math.floor(i / 3), c = i % 3, inverse = 1 / track.step;
-        for (let n = 0; n < N; n++)
-          out[4 * (K * n + k) + c] = Math.min(Math.max(Math.round(column[i][n] * inverse), -32767), 32767);
+        const column = all[i];
+        for (let n = 0, at = 4 * (first + Math.floor(i / 3)) + i % 3; n < N; n++, at += 4 * K)
+          out[at] = Math.min(Math.max(Math.round(column[n] * inverse), -32767), 32767);
       }
     }
     return out;

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -15,6 +13,7 @@ from typing import Any
 import torch
 
 from clay4d.files import written_whole
+from clay4d.pages import html_page
 from clay4d.renderers.around import Up, around_scene, upright_turn
 from clay4d.renderers.paths import focus_point
 from clay4d.renderers.player.coding import add_scene
@@ -119,18 +118,17 @@ def _write_page(path: Path, header: dict[str, Any], data: bytes, title: str, lea
         return folder.joinpath(name).read_text(encoding="utf-8")
 
     script = "\n".join(part(name) for name in ("engine.js", "draw.js", "player.js"))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     said = json.dumps(header, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     counts = sum(scene["count"] for scene in header["scenes"])
     moments = max(scene["moments"] for scene in header["scenes"])
     values = {
         "TITLE": escape(title), "LEAD": f"<p>{escape(lead)}</p>" if lead else "",
-        "STYLE": part("player.css"), "HASH": f"'sha256-{digest}'", "SCRIPT": script,
         "FACTS": f"{counts:,} Gaussians, {moments} moments.",
         # No name can end the script element or begin a comment in it.
         "HEADER": said.replace("<", "\\u003c"), "DATA": to_text(data),
     }  # fmt: skip
-    text = re.sub("@([A-Z]+)@", lambda match: values[match[1]], part("page.html"))
+    body = re.sub("@([A-Z]+)@", lambda match: values[match[1]], part("page.html"))
+    text = html_page(title=title, body=body, style=part("player.css"), script=script, workers=True)
     with written_whole(path) as place:
         place.write_text(text, encoding="utf-8")
     return path

@@ -17,40 +17,28 @@
     document.body.dataset.state = "error";
   }
 
-  // Text of base 85, five characters for four bytes.
-  function bytes(text) {
-    const values = new Uint8Array(128), out = new Uint32Array(text.length / 5);
-    let value = 0;
-    for (let c = 35; c < 127; c++) if (!"&'<>\\`/".includes(String.fromCharCode(c))) values[c] = value++;
-    for (let i = 0, at = 0; i < out.length; i++, at += 5) {
-      let word = 0;
-      for (let k = 4; k >= 0; k--) word = word * 85 + values[text.charCodeAt(at + k)];
-      out[i] = word;
-    }
-    return out.buffer;
-  }
-
-  // A worker for each scene; where a page may have none, the page does its work.
-  function connect(pane, data) {
+  // A worker for each scene, which gets its part of the page's data; where a page may have none, the page does its work.
+  function connect(pane, text) {
     const answer = event => heard(pane, event.data || event);
     try {
       const source = `(${engine})(f => { onmessage = e => f(e.data) }, (m, t) => postMessage(m, t || []))`;
       const worker = new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
       worker.onmessage = answer;
-      worker.onerror = () => { worker.terminate(); alone(pane, data.slice()); };
-      pane.say = (m, t) => worker.postMessage(m, t || []);
-    } catch { alone(pane, data); return; }
-    pane.say({ scene: pane.scene, data: data.buffer });
+      worker.onerror = () => { worker.terminate(); alone(pane, text); };
+      pane.say = m => worker.postMessage(m);
+    } catch { alone(pane, text); return; }
+    pane.say({ scene: pane.scene, text });
   }
 
-  function alone(pane, data) {
+  function alone(pane, text) {
     let tell;
     engine(f => { tell = f; }, m => heard(pane, m));
     pane.say = m => setTimeout(() => tell(m));
-    pane.say({ scene: pane.scene, data: data.buffer });
+    pane.say({ scene: pane.scene, text });
   }
 
   function heard(pane, answer) {
+    if (document.body.dataset.state === "error") return;
     if (answer.error) return fail(answer.error);
     if (answer.ready) { pane.ready = true; message.hidden = panes.every(p => p.ready); return refresh(); }
     drawer.update(pane.model, answer);
@@ -244,9 +232,13 @@
   }
 
   function open() {
+    panes = scenes.map(scene => ({ scene, label: document.createElement("span") }));
+    // The workers take the data apart while the graphics driver compiles.
+    const text = q("#data").textContent;
+    for (const pane of panes) connect(pane, text.slice(...pane.scene.bytes.map(at => at / 4 * 5)));
     drawer = new Drawer(canvas);
-    panes = scenes.map(scene => ({ scene, model: drawer.model(scene), label: document.createElement("span") }));
     for (const pane of panes) {
+      pane.model = drawer.model(pane.scene);
       pane.label.textContent = pane.scene.name;
       pane.label.className = "label";
       pane.label.hidden = panes.length < 2;
@@ -259,8 +251,6 @@
     take(0);
     hands();
     seek(header.time);
-    const data = bytes(q("#data").textContent);
-    for (const pane of panes) connect(pane, new Uint8Array(data.slice(...pane.scene.bytes)));
     requestAnimationFrame(now => { last = now; tick(now); });
     player.settled().then(() => { document.body.dataset.state = "ready"; if (header.play) play(true); });
   }

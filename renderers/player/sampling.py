@@ -75,17 +75,17 @@ def sampled(scene: Scene, moments: int, *, progress: Progress = iter) -> Sampled
         time = scene.duration * i / max(moments - 1, 1)
         for name, value in scene.at(time).tensors().items():
             _keep(kept[name], value.detach().float().cpu(), i, name)
-    stacked = {name: torch.stack(values) for name, values in kept.items()}
+    # Each step lets go of what the one before it held: there are many moments.
+    stacked = {name: torch.stack(kept.pop(name)) for name in list(kept)}
     for name, value in stacked.items():
         if not torch.isfinite(value).all():
             raise ValueError(f"{name} got NaN or infinity; expected finite values. Train again.")
     visible = (stacked["opacities"].amax(0) >= UNSEEN).nonzero()[:, 0]
     if not len(visible):
         raise ValueError("scene got no Gaussian of an opacity of 1/255 or more; expected some.")
-    means = stacked["means"][:, visible]
-    order = visible[morton_order(means.mean(0))]
-    parts = {name: value[:, order] for name, value in stacked.items()}
-    quats, turns = _turns(parts["quats"])
+    order = visible[morton_order(stacked["means"].mean(0)[visible])]
+    parts = {name: stacked.pop(name)[:, order] for name in list(stacked)}
+    quats, turns = _turns(parts.pop("quats"))
     return Sampled(
         parts["means"], quats, turns, parts["scales"].clamp_min(1e-9).log(),
         parts["opacities"][..., None], parts["sh"], order,
@@ -110,11 +110,13 @@ def _turns(quats: Float[Tensor, "T N 4"]) -> tuple[Tensor, Tensor]:
     """The rotations in the middle, and those of the world from there to each moment."""
     unit = normalise(quats)
     middle = len(unit) // 2
-    turns = multiply(unit, conjugate(unit[middle]).expand_as(unit))
+    here = unit[middle].clone()  # on its own: `unit` can go
+    turns = multiply(unit, conjugate(here).expand_as(unit))
+    del unit
     for order in (range(middle + 1, len(turns)), range(middle - 1, -1, -1)):
         for i in order:
             before = turns[i - 1] if i > middle else turns[i + 1]
             turns[i] *= torch.where((turns[i] * before).sum(-1, keepdim=True) < 0, -1.0, 1.0)
     still = torch.zeros_like(turns[:1])
     still[..., 0] = 1
-    return unit[middle], still if len(turns) == 1 or (turns - still).abs().max() < 1e-6 else turns
+    return here, still if len(turns) == 1 or (turns - still).abs().max() < 1e-6 else turns

@@ -21,6 +21,8 @@ from clay4d.renderers.player.streams import Streams, read_floats, read_whole
 
 ROWS = 20_000
 """Paths from which modes are found and their number is chosen, evenly spaced."""
+NUMBERS = 4_000_000
+"""Numbers in those paths, at the most: long scenes take fewer of them, and no more memory."""
 WORST = 0.999
 """Share of the paths that must err by less than `step` (root of the mean square)."""
 
@@ -65,18 +67,19 @@ def find_modes(paths: Float[Tensor, "T N C"], step: float) -> Modes | None:
     """
     T, N, C = paths.shape
     flat = paths.permute(1, 0, 2).reshape(N, T * C)
-    some = flat[:: math.ceil(N / ROWS)].double()
+    rows = min(ROWS, max(NUMBERS // (T * C), 1000))
+    some = flat[:: math.ceil(N / rows)].double()
     _, vectors = torch.linalg.eigh(some.T @ some)
     vectors = vectors.flip(1)
     # Eigenvectors have no sign of their own; one is chosen, so that equal scenes give equal bytes.
     largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
     vectors = vectors * largest.sign()
-    squares = (some @ vectors).square()
-    left = squares.flip(1).cumsum(1).flip(1) / (T * C)
-    left = torch.cat([left, torch.zeros_like(left[:, :1])], 1)
-    worst = left.sort(0).values[min(math.ceil(WORST * len(left)), len(left)) - 1]
+    # What is left of each path's square after the first modes; after all of them nothing is.
+    left = (some @ vectors).square_().flip(1)
+    left = torch.cumsum(left, 1, out=left).flip(1).div_(T * C)
+    worst = left.kthvalue(min(math.ceil(WORST * len(left)), len(left)), dim=0).values
     enough = (left.mean(0) <= step**2 / 12) & (worst <= step**2)
-    count = int(enough.nonzero()[0])
+    count = int(enough.int().argmax()) if enough.any() else T * C
     if not count:
         return None
     coarse = step * math.sqrt(T * C / count)

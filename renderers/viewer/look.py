@@ -106,7 +106,12 @@ def draw(
         else seen(scene, float(camera.times[0]), look)
     )
     drawn = render(
-        shown, camera, depth=look.show == "depth", backend=backend, background=background
+        shown,
+        camera,
+        depth=look.show == "depth",
+        backend=backend,
+        background=background,
+        like=scene,
     )
     image = drawn.images[0]
     if look.show == "alpha":

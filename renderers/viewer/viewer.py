@@ -18,15 +18,16 @@ import viser
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
+from clay4d.pages import html_page
 from clay4d.renderers.keyframes import pinhole
 from clay4d.renderers.paths import focus_point, look_at
-from clay4d.renderers.viewer.look import SHOWS, Look, covariances, draw, seen
+from clay4d.renderers.viewer.look import SHOWS, Look, draw, seen
 from clay4d.renderers.viewer.path_editor import PathEditor
 from clay4d.renderers.viewer.server import close_server, open_server
+from clay4d.renderers.viewer.splats import BrowserSplats
 from clay4d.renderers.viewer.turns import Turns
-from clay4d.scenes import Cameras, Views
+from clay4d.scenes import Cameras, Gaussians, Views
 from clay4d.scenes.fields import AnyScene, FieldScene
-from clay4d.scenes.gaussians import C0
 
 FRAME = 400
 """Height of the pictures that the rasteriser draws for a browser, pixels."""
@@ -66,7 +67,8 @@ class Viewer:
         self._version = 0
         self._wake, self._stopped = threading.Event(), threading.Event()
         self._drawn: dict[int, Any] = {}
-        self._splats: Any = None
+        self._splats = BrowserSplats()
+        self._pause: float | None = None
         # Browsers draw Gaussians.
         self._served = isinstance(scene, FieldScene)
         self._height = FIELD_FRAME if self._served else FRAME
@@ -84,7 +86,7 @@ class Viewer:
         if views is not None:
             self._add_frustums(views)
         self.server.on_client_connect(self._connected)
-        self.server.on_client_disconnect(lambda client: self._drawn.pop(client.client_id, None))
+        self.server.on_client_disconnect(self._disconnected)
         self._worker = threading.Thread(target=self._work, daemon=True)
         self._worker.start()
 
@@ -152,7 +154,8 @@ class Viewer:
             )
             shade = tuple(round(255 * channel) for channel in self.scene.background)
             self._background = gui.add_rgb("Background", (shade[0], shade[1], shade[2]))
-            self._frustums = gui.add_checkbox("Cameras", True)
+            # Off at first: the page starts at one of them, and would see its picture alone.
+            self._frustums = gui.add_checkbox("Cameras", False)
         with gui.add_folder("Crop", expand_by_default=False):
             self._cropping = gui.add_checkbox("Crop to the box", False)
             self._crop = [self._crop_slider(axis) for axis in range(3)]
@@ -199,11 +202,11 @@ class Viewer:
     def _add_frustums(self, views: Views) -> None:
         """Up to `FRUSTUMS` cameras with their pictures; a click on one goes to it."""
         cameras = views.cameras
-        size = 0.1 * float(np.linalg.norm(self._start[0] - self._start[1]))
+        size = 0.06 * float(np.linalg.norm(self._start[0] - self._start[1]))
         self._cameras = []
         for i in np.unique(np.linspace(0, len(views) - 1, min(len(views), FRUSTUMS)).round()):
             i = int(i)
-            small = Image.fromarray(views.pixels(i)[..., :3])
+            small = Image.fromarray(_over(views.pixels(i), self.scene.background))
             small.thumbnail((96, 96))
             R = cameras.viewmats[i, :3, :3].double().numpy().T
             handle = self.server.scene.add_camera_frustum(
@@ -211,6 +214,7 @@ class Viewer:
                 cameras.width / cameras.height, scale=size, image=np.asarray(small),
                 wxyz=Rotation.from_matrix(R).as_quat(scalar_first=True),
                 position=cameras.centres[i].double().numpy(), cast_shadow=False, color=(90, 90, 90),
+                visible=self._frustums.value,
             )  # fmt: skip
             handle.on_click(partial(self._clicked, cameras[i]))
             self._cameras.append(handle)
@@ -234,11 +238,15 @@ class Viewer:
         client.camera.on_update(lambda _: self._wake.set())
         self._wake.set()
 
+    def _disconnected(self, client: viser.ClientHandle) -> None:
+        self._drawn.pop(client.client_id, None)
+        self._splats.forget(client)
+
     def _work(self) -> None:
         """Play, and draw what has changed; pages wait for nothing but this."""
         last = clock.monotonic()
         while not self._stopped.is_set():
-            self._wake.wait(timeout=1 / 30 if self._playing.value else None)
+            self._wake.wait(timeout=1 / 30 if self._playing.value else self._pause)
             self._wake.clear()
             now = clock.monotonic()
             if self._playing.value and self.scene.duration > 0:
@@ -256,39 +264,24 @@ class Viewer:
     def _refresh(self) -> None:
         look = self.look
         in_browser = self._drawer.value == "browser" and look.show in ("color", "motion")
-        if self._splats is not None:
-            self._splats.visible = in_browser
-        if in_browser:
-            self._send_splats(look)
+        self._splats.show(in_browser)
+        pauses = []
         for client in self.server.get_clients().values():
             try:
+                if in_browser:
+                    key = self.time.value, look, self._version
+                    pauses.append(self._splats.send(client, key, partial(self._taken, look)))
                 self._send_frame(client, look, in_browser)
             except AssertionError:
                 continue  # viser's sign that the page has not sent its camera yet: it wakes us then
+        self._pause = min((p for p in pauses if p is not None), default=None)
 
-    def _send_splats(self, look: Look) -> None:
-        key = (self.time.value, look, self._version)
-        if self._drawn.get(-1) == key:
-            return
-        self._drawn[-1] = key
+    def _taken(self, look: Look) -> Gaussians:
+        """The Gaussians now, copies: what is trained changes while they are sent."""
         assert not isinstance(self.scene, FieldScene)
         with self._turns.taken(), torch.no_grad():
-            gaussians = seen(self.scene, self.time.value, look)
-            rgbs = (0.5 + C0 * gaussians.sh[:, 0]).clamp(0, 1)
-            opacities = gaussians.opacities[:, None]
-            shapes = covariances(gaussians)
-            # Copies: what is trained changes while this is sent.
-            values: dict[str, Any] = {
-                "centers": gaussians.means.clone().cpu().numpy(),
-                "covariances": shapes.cpu().numpy(), "rgbs": rgbs.cpu().numpy(),
-                "opacities": opacities.clone().cpu().numpy(),
-            }  # fmt: skip
-        if not len(rgbs):
-            if self._splats is not None:
-                self._splats.visible = False
-            return
-        # A node of the same name takes the old one's place in every page.
-        self._splats = self.server.scene.add_gaussian_splats("/splats", **values)
+            now = seen(self.scene, self.time.value, look)
+            return Gaussians(**{name: value.clone() for name, value in now.tensors().items()})
 
     def _send_frame(self, client: viser.ClientHandle, look: Look, in_browser: bool) -> None:
         if in_browser:
@@ -308,8 +301,7 @@ class Viewer:
         """The plain page and its pictures, which are functions of their address alone."""
         parts = urlsplit(request)
         if parts.path == "/frames":
-            page = files(__package__).joinpath("frames.html").read_text(encoding="utf-8")
-            return "text/html; charset=utf-8", page.replace("DURATION", str(self.scene.duration)).encode()  # fmt: skip
+            return "text/html; charset=utf-8", self._plain_page().encode()
         if parts.path != "/frame.jpg":
             return None
         try:
@@ -319,6 +311,11 @@ class Viewer:
         buffer = io.BytesIO()
         Image.fromarray(self.picture(camera, look)).save(buffer, "JPEG", quality=90)
         return "image/jpeg", buffer.getvalue()
+
+    def _plain_page(self) -> str:
+        parts = {k: files(__package__).joinpath(f"frames.{k}").read_text(encoding="utf-8") for k in ("html", "css", "js")}  # fmt: skip
+        body = parts["html"].replace("DURATION", str(self.scene.duration))
+        return html_page(title="clay4d", body=body, style=parts["css"], script=parts["js"], served=True)  # fmt: skip
 
     def _asked(self, query: dict[str, str]) -> tuple[Cameras, Look]:
         turn, rise, zoom, time = (float(query[k]) for k in ("azimuth", "elevation", "zoom", "time"))
@@ -342,3 +339,13 @@ class Viewer:
         return Cameras(view, K[None], self._height, self._height, torch.tensor([now])), Look(
             show, self.look.background
         )
+
+
+def _over(pixels: np.ndarray[Any, Any], shade: tuple[float, float, float]) -> np.ndarray[Any, Any]:
+    """A picture [H, W, 3 or 4] over a colour, so that what it cuts out stands on what the scene stands on."""
+    if pixels.shape[2] == 3:
+        return pixels
+    alpha = pixels[..., 3:] / 255
+    mixed = pixels[..., :3] * alpha + 255 * np.array(shade) * (1 - alpha)
+    over: np.ndarray[Any, Any] = np.rint(mixed).astype(np.uint8)
+    return over

@@ -9,6 +9,7 @@ from typing import Any
 from clay4d.scenes.exchange.clay4d_file import read_clay4d, write_clay4d
 from clay4d.scenes.exchange.compressed_ply import write_compressed_ply
 from clay4d.scenes.exchange.dot_splat import read_splat, write_splat
+from clay4d.scenes.exchange.dynamic3d import read_dynamic3d
 from clay4d.scenes.exchange.gltf_splats import write_gltf_splats
 from clay4d.scenes.exchange.gsplat_checkpoint import read_gsplat, write_gsplat
 from clay4d.scenes.exchange.gsplat_dict import from_gsplat, to_gsplat
@@ -32,13 +33,13 @@ WRITERS: dict[str, Any] = {
 
 READERS = {
     ".clay4d": read_clay4d, ".ply": read_ply, ".splat": read_splat, ".ksplat": read_ksplat,
-    ".spz": read_spz, ".sog": read_sog,
+    ".spz": read_spz, ".sog": read_sog, ".npz": read_dynamic3d,
 }  # fmt: skip
 """By suffix, of files that `load`, render, evaluate and export take in a run's place."""
 
 __all__ = [
     "READERS", "WRITERS", "SplatSequence", "from_gsplat", "is_sequence", "read_clay4d",
-    "read_gsplat",
+    "read_dynamic3d", "read_gsplat",
     "read_ksplat", "read_ply", "read_ply_sequence", "read_sog", "read_splat", "read_spz", "to_gsplat", "write_gsplat",
     "write_clay4d", "write_compressed_ply", "write_gltf_splats", "write_ply", "write_ply_sequence",
     "write_sog", "write_splat", "write_spz", "write_usd_splats", "writer_for",

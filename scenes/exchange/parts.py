@@ -18,6 +18,8 @@ from clay4d.scenes.splat_scene import SplatScene
 
 STILL = 1e-7
 """Metres, and parts of a quaternion, below which a part stands still."""
+MOST = 4096
+"""Parts that a file may have: where each Gaussian has a path of its own, the scene is one that bends."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ def rigid_parts(scene: Scene, times: Sequence[float]) -> list[Part] | None:
     """
     motion = scene.motion if isinstance(scene, SplatScene) else None
     if not isinstance(scene, SplatScene) or not isinstance(motion, RigidPaths):
+        return None
+    if len(motion.positions) > MOST:
         return None
     owner = scene.raw["object"].long()
     shares = [t / scene.duration if scene.duration > 0 else 0.0 for t in times]

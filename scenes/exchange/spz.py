@@ -119,11 +119,24 @@ def write_spz(
     head = struct.pack("<3I4B", MAGIC, version, len(still), degree, FRACTION, flags, 0)
     with written_whole(path) as place:
         if version == 3:
-            # No name, no time: equal scenes give equal bytes.
-            packer = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
-            place.write_bytes(packer.compress(head + b"".join(tables)) + packer.flush())
+            place.write_bytes(_gzipped(head + b"".join(tables[:-1]), tables[-1]))
         else:
             place.write_bytes(_version_4(head, [t for t in tables if t]))
+
+
+def _gzipped(plain: bytes, harmonics: bytes) -> bytes:
+    """One gzip member around both, without a name or a time, so that equal scenes give equal bytes.
+
+    Harmonics have few values and hardly a string twice: looking for strings takes zlib twenty times as long, and
+    the file grows. So they are a part of their own, with runs and Huffman's code alone.
+    """
+    first = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS, 9)
+    second = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS, 9, zlib.Z_RLE)
+    packed = first.compress(plain) + first.flush(zlib.Z_FULL_FLUSH)
+    packed += second.compress(harmonics) + second.flush()
+    check = zlib.crc32(harmonics, zlib.crc32(plain))
+    size = (len(plain) + len(harmonics)) & 0xFFFFFFFF
+    return b"\x1f\x8b\x08" + bytes(6) + b"\xff" + packed + struct.pack("<2I", check, size)
 
 
 def _version_4(head: bytes, tables: list[bytes]) -> bytes:
@@ -137,10 +150,13 @@ def _version_4(head: bytes, tables: list[bytes]) -> bytes:
 
 def _tables(still: Still) -> list[bytes]:
     fixed = np.rint(still.means * FLIP * 2**FRACTION).astype("<i4")
-    rest = still.sh[:, 1:] * SH_FLIP[: still.sh.shape[1] - 1, None]
-    steps = np.rint(rest * 128) + 128
-    for part, bucket in ((slice(0, 3), 8), (slice(3, None), 16)):
-        steps[:, part] = np.floor((steps[:, part] + bucket // 2) / bucket) * bucket
+    flips = 128 * SH_FLIP[: still.sh.shape[1] - 1, None].astype(np.float32)
+    steps = np.rint(still.sh[:, 1:] * flips)
+    for steps_of, bucket in ((steps[:, :3], 8), (steps[:, 3:], 16)):
+        steps_of += 128 + bucket // 2
+        steps_of /= bucket
+        np.floor(steps_of, out=steps_of)
+        steps_of *= bucket
     return [
         fixed[..., None].view(np.uint8)[..., :3].tobytes(),
         to_byte(255 * sigmoid(still.logits)).tobytes(),

@@ -74,10 +74,9 @@ def still_scene(still: Still, name: str) -> SplatScene:
         "opacities": still.logits, "sh": still.sh[:, : BANDS[-1]],
     }  # fmt: skip
     with np.errstate(over="ignore"):
-        raw = {
-            k: torch.from_numpy(np.array(v, np.float32, order="C", copy=True))
-            for k, v in arrays.items()
-        }
+        floats = {k: np.ascontiguousarray(v, np.float32) for k, v in arrays.items()}
+    # A reader's arrays may be the file's own bytes, which nobody may write to.
+    raw = {k: torch.from_numpy(v if v.flags.owndata else v.copy()) for k, v in floats.items()}
     for key, value in raw.items():
         if not bool(torch.isfinite(value).all()):
             raise ValueError(f"{name} got {key} with NaN or infinity; expected finite numbers.")
@@ -100,7 +99,11 @@ def frozen(scene: Scene, path: Path, times: Sequence[float] | None) -> Still:
         raise ValueError(f"times got {len(moments)} moments; expected one, a file's. Choose one.")
     with torch.no_grad():
         gaussians = scene.at(moments[0])
-    raw = {k: v.detach().cpu().double().numpy() for k, v in raw_from_gaussians(gaussians).items()}
+    # Harmonics are most of the numbers, and no format keeps them to more than float32.
+    raw = {
+        k: (v.detach().cpu().float() if k == "sh" else v.detach().cpu().double()).numpy()
+        for k, v in raw_from_gaussians(gaussians).items()
+    }
     if not len(gaussians):
         raise ValueError(f"{path} got no Gaussians; expected at least one. Choose another time.")
     if not all(np.isfinite(v).all() for v in raw.values()):

@@ -39,7 +39,8 @@ def write_stage(
 ) -> None:  # fmt: skip
     """Make a stage of metres with z up, let `fill` put things below /World, and write it whole.
 
-    Time codes are frames from 0, `rate` of them a second. `pictures` are files that the stage names, by
+    Time codes are frames from 0, `rate` of them a second. What `fill` saves on its way (`stage.Save()`) is on the
+    disk and no longer in memory. `pictures` are files that the stage names, by
     their place from its own; `fill` may add to them.
 
     Raises:
@@ -51,7 +52,31 @@ def write_stage(
     if suffix not in SUFFIXES:
         raise ValueError(f"path got {path.name!r}; expected the suffix .usda, .usdc or .usdz.")
     p = pxr()
-    stage = p.Usd.Stage.CreateInMemory()
+    with tempfile.TemporaryDirectory() as folder:
+        layer = Path(folder) / "scene.usdc"
+        stage = _new_stage(layer, rate, frames)
+        fill(stage)
+        stage.Save()
+        for name, data in pictures.items():
+            place = (Path(folder) if suffix == ".usdz" else path.parent) / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with written_whole(place) as unfinished:
+                unfinished.write_bytes(data)
+        made = layer
+        if suffix == ".usda":
+            made = layer.with_suffix(suffix)
+            stage.GetRootLayer().Export(str(made))
+        if suffix == ".usdz":
+            made = Path(folder) / "scene.usdz"
+            p.UsdUtils.CreateNewUsdzPackage(str(layer), str(made))
+        with written_whole(path) as place:
+            shutil.copyfile(made, place)
+
+
+def _new_stage(layer: Path, rate: float, frames: int) -> Any:
+    """A stage in a file, with what all of clay4d's have at the top."""
+    p = pxr()
+    stage = p.Usd.Stage.CreateNew(str(layer))
     p.UsdGeom.SetStageUpAxis(stage, p.UsdGeom.Tokens.z)
     p.UsdGeom.SetStageMetersPerUnit(stage, 1.0)
     world = p.UsdGeom.Xform.Define(stage, "/World").GetPrim()
@@ -61,21 +86,7 @@ def write_stage(
     stage.SetFramesPerSecond(rate)
     stage.SetStartTimeCode(0)
     stage.SetEndTimeCode(max(frames - 1, 0))
-    fill(stage)
-    with tempfile.TemporaryDirectory() as folder:
-        layer = Path(folder) / ("scene.usda" if suffix == ".usda" else "scene.usdc")
-        for name, data in pictures.items():
-            place = (Path(folder) if suffix == ".usdz" else path.parent) / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with written_whole(place) as unfinished:
-                unfinished.write_bytes(data)
-        stage.GetRootLayer().Export(str(layer))
-        made = layer
-        if suffix == ".usdz":
-            made = Path(folder) / "scene.usdz"
-            p.UsdUtils.CreateNewUsdzPackage(str(layer), str(made))
-        with written_whole(path) as place:
-            shutil.copyfile(made, place)
+    return stage
 
 
 def usd_name(name: str, taken: set[str]) -> str:

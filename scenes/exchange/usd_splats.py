@@ -17,6 +17,11 @@ from clay4d.scenes.exchange.usd_file import pxr, set_pose, usd_name, write_stage
 from clay4d.scenes.gaussians import Gaussians
 from clay4d.scenes.scene import Scene
 
+BYTES = 44
+"""Of a Gaussian at a moment: place, rotation, opacity, size."""
+HELD = 32 << 20
+"""Bytes of moments in memory, after which they go to the disk."""
+
 
 def write_usd_splats(
     scene: Scene, path: str | Path, *, times: Sequence[float] | None = None
@@ -44,9 +49,15 @@ def write_usd_splats(
             _add_parts(stage, parts, codes)
             return
         field = p.UsdVol.ParticleField3DGaussianSplat.Define(stage, "/World/splats")
+        held = 0
         for t, code in zip(moments, codes):
             at = p.Usd.TimeCode(code) if len(moments) > 1 else p.Usd.TimeCode.Default()
-            set_splats(field, scene.at(t).detach(), at, whole=t == moments[0])
+            gaussians = scene.at(t).detach()
+            set_splats(field, gaussians, at, whole=t == moments[0])
+            held += BYTES * len(gaussians)
+            if held > HELD:
+                stage.Save()
+                held = 0
 
     write_stage(path, rate, len(moments), fill)
 

@@ -56,12 +56,16 @@ def _corners(point, first, c, moments, F, places, weights):  # type: ignore[no-u
 
 
 @device
-def _look_up(points, low, high, flat, first, c, moments, F, out, column):  # type: ignore[no-untyped-def]
-    places, weights = np.empty(24, np.int64), np.empty(24, np.float32)
-    for n in range(low, high):
-        _corners(points[n], first, c, moments, F, places, weights)
-        for k in range(0, F, LANES):
-            multiply_planes(flat, places, weights, k, out[n], column)
+def look_up_rows(  # type: ignore[no-untyped-def]
+    points, low, high, flat, firsts, cells, moments, F, out, places, weights
+):
+    """As `look_up`, of points from `low` to `high`; room for 24 places and weights is given."""
+    for level in range(len(cells)):
+        first, c = firsts[level], cells[level]
+        for n in range(low, high):
+            _corners(points[n], first, c, moments, F, places, weights)
+            for k in range(0, F, LANES):
+                multiply_planes(flat, places, weights, k, out[n], level * F)
 
 
 @kernel
@@ -71,10 +75,8 @@ def look_up(points, flat, firsts, cells, moments, F, out):  # type: ignore[no-un
     size = (N + CHUNKS - 1) // CHUNKS
     for chunk in numba.prange(CHUNKS):
         low, high = chunk * size, min((chunk + 1) * size, N)
-        for level in range(len(cells)):
-            _look_up(
-                points, low, high, flat, firsts[level], cells[level], moments, F, out, level * F
-            )
+        places, weights = np.empty(24, np.int64), np.empty(24, np.float32)
+        look_up_rows(points, low, high, flat, firsts, cells, moments, F, out, places, weights)
 
 
 @device

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from clay4d.scenes.fields.kernels import look_up, scatter
+from clay4d.scenes.fields.perceptron import GROUP, look_and_tell, padded
 from clay4d.scenes.fields.vectors import LANES
 from clay4d.scenes.motion.planes import Levels
 
@@ -86,6 +87,25 @@ class KPlanes(nn.Module):
         """Density per half a side of the box, and the geometry that `colours` takes."""
         told = self.body_out(F.relu(self.body(features)))
         return torch.exp((told[:, 0] - 1).clamp(max=DENSEST)), told[:, 1:]
+
+    def find_density(
+        self, points: np.ndarray[Any, Any]
+    ) -> tuple[Float[np.ndarray, "N F"], Float[np.ndarray, " N"]]:
+        """As `features` and `density` of points [N, 4], in one pass, as numpy arrays, without gradients.
+
+        >>> field = KPlanes(resolution=8, time_resolution=3, levels=1)
+        >>> [x.shape for x in field.find_density(np.zeros((5, 4), np.float32))]
+        [(5, 16), (5,)]
+        """
+        N, levels, columns = len(points), self.levels, self.levels.features * len(self.levels.cells)
+        rows, told = np.empty((N + GROUP, columns), np.float32), np.empty(N, np.float32)
+        firsts, cells = level_starts(levels)
+        look_and_tell(
+            points, self.planes.detach().numpy(), firsts, cells, levels.moments, levels.features,
+            *padded(self.body, self.body_out.weight[0]), rows, told,
+        )  # fmt: skip
+        told += np.float32(self.body_out.bias[0].detach() - 1)
+        return rows[:N], np.exp(np.minimum(told, np.float32(DENSEST), out=told), out=told)
 
     def colours(
         self, geometry: Float[Tensor, "N G"], harmonics: Float[Tensor, "N 9"]

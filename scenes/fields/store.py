@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from clay4d.scenes.claimed import only_sizes
 from clay4d.scenes.fields.kplanes import KPlanes
 from clay4d.scenes.fields.scene import FieldScene
 
@@ -38,7 +39,7 @@ def field_from(tensors: dict[str, Tensor], header: dict[str, Any]) -> FieldScene
         ValueError: entries or tensors that are missing, have other shapes, or are not finite.
     """
     _check_header(header)
-    with torch.device("meta"):
+    with only_sizes():
         _check_shapes(tensors, _build(header))
     field = _build(header)
     with torch.no_grad():

@@ -22,24 +22,28 @@ def _data(context: Any, builder: Any, kind: Any, value: Any) -> Any:
     return cgutils.create_struct_proxy(kind)(context, builder, value).data
 
 
-def _vector() -> Any:
+def vector() -> Any:
+    """LLVM's type of `LANES` floats."""
     return ir.VectorType(ir.FloatType(), LANES)
 
 
-def _load(builder: Any, data: Any, place: Any) -> Any:
-    at = builder.bitcast(builder.gep(data, [place]), _vector().as_pointer())
+def load(builder: Any, data: Any, place: Any) -> Any:
+    """Read a vector that begins at element `place` of data."""
+    at = builder.bitcast(builder.gep(data, [place]), vector().as_pointer())
     return builder.load(at, align=4)
 
 
-def _store(builder: Any, value: Any, data: Any, place: Any) -> None:
-    at = builder.bitcast(builder.gep(data, [place]), _vector().as_pointer())
+def store(builder: Any, value: Any, data: Any, place: Any) -> None:
+    """Write a vector to data from element `place` on."""
+    at = builder.bitcast(builder.gep(data, [place]), vector().as_pointer())
     builder.store(value, at, align=4)
 
 
-def _splat(builder: Any, value: Any) -> Any:
-    one = builder.insert_element(ir.Constant(_vector(), ir.Undefined), value, ir.IntType(32)(0))
+def splat(builder: Any, value: Any) -> Any:
+    """A vector of one number."""
+    one = builder.insert_element(ir.Constant(vector(), ir.Undefined), value, ir.IntType(32)(0))
     mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-    return builder.shuffle_vector(one, ir.Constant(_vector(), ir.Undefined), mask)
+    return builder.shuffle_vector(one, ir.Constant(vector(), ir.Undefined), mask)
 
 
 def _found(builder: Any, flat: Any, places: Any, weights: Any, k: Any) -> tuple[list[Any], ...]:
@@ -50,8 +54,8 @@ def _found(builder: Any, flat: Any, places: Any, weights: Any, k: Any) -> tuple[
         for c in range(CORNERS):
             i = ir.IntType(64)(p * CORNERS + c)
             place = builder.add(builder.load(builder.gep(places, [i])), k)
-            weight = _splat(builder, builder.load(builder.gep(weights, [i])))
-            term = builder.fmul(_load(builder, flat, place), weight, flags=FAST)
+            weight = splat(builder, builder.load(builder.gep(weights, [i])))
+            term = builder.fmul(load(builder, flat, place), weight, flags=FAST)
             total = term if total is None else builder.fadd(total, term, flags=FAST)
             at.append(place)
             shares.append(weight)
@@ -59,7 +63,7 @@ def _found(builder: Any, flat: Any, places: Any, weights: Any, k: Any) -> tuple[
     return found, at, shares
 
 
-def _plain(context: Any, builder: Any, signature: Any, arguments: Any) -> list[Any]:
+def plain(context: Any, builder: Any, signature: Any, arguments: Any) -> list[Any]:
     """Arguments with pointers to the data of those that are arrays."""
     return [
         _data(context, builder, kind, value) if isinstance(kind, types.Array) else value
@@ -75,12 +79,12 @@ def multiply_planes(typing_context, flat, places, weights, k, out, column):  # t
     """
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        data = _plain(context, builder, signature, arguments)
+        data = plain(context, builder, signature, arguments)
         found, _, _ = _found(builder, data[0], data[1], data[2], data[3])
         value = found[0]
         for other in found[1:]:
             value = builder.fmul(value, other, flags=FAST)
-        _store(builder, value, data[4], builder.add(data[5], data[3]))
+        store(builder, value, data[4], builder.add(data[5], data[3]))
         return context.get_dummy_value()
 
     return types.void(flat, places, weights, types.int64, out, types.int64), generate
@@ -91,9 +95,9 @@ def spread_planes(typing_context, flat, places, weights, k, above, column, grad)
     """Add to grad what channels k to k + 16 of `multiply_planes` pass on, given above from `column` on."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        data = _plain(context, builder, signature, arguments)
+        data = plain(context, builder, signature, arguments)
         found, at, shares = _found(builder, data[0], data[1], data[2], data[3])
-        up = _load(builder, data[4], builder.add(data[5], data[3]))
+        up = load(builder, data[4], builder.add(data[5], data[3]))
         before = [
             up
         ]  # products of the planes before each, and after it: no division by what may be 0
@@ -106,8 +110,8 @@ def spread_planes(typing_context, flat, places, weights, k, above, column, grad)
             for c in range(CORNERS):
                 i = p * CORNERS + c
                 move = builder.fmul(slope, shares[i], flags=FAST)
-                old = _load(builder, data[6], at[i])
-                _store(builder, builder.fadd(old, move, flags=FAST), data[6], at[i])
+                old = load(builder, data[6], at[i])
+                store(builder, builder.fadd(old, move, flags=FAST), data[6], at[i])
         return context.get_dummy_value()
 
     return types.void(flat, places, weights, types.int64, above, types.int64, grad), generate

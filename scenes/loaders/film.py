@@ -184,6 +184,7 @@ def _pixels(film: Film, frame: Any) -> UInt8[np.ndarray, "H W 3"]:
         format="rgb24",
         src_colorspace=guess if untagged else None,
         interpolation=Interpolation.AREA if width < frame.width else Interpolation.BICUBIC,
+        threads=1,
     ).to_ndarray()
     return np.ascontiguousarray(np.rot90(picture, film.turns))
 

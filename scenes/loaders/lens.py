@@ -222,6 +222,22 @@ def undistort_nearest(lens: Lens, values: Float[np.ndarray, "H W"]) -> Float[np.
     return moved
 
 
+def undistort_points(lens: Lens, xy: Float[np.ndarray, "N 2"]) -> Float[np.ndarray, "N 2"]:
+    """Pixels of the distorted picture, the first centre at (0.5, 0.5), as `pinhole(lens)` sees them.
+
+    NaN where the lens folds and no place in space answers to the pixel.
+
+    >>> undistort_points(Lens(8, 6, 9.0, 9.0, 4.0, 3.0), np.array([[1.0, 2.0]])).tolist()
+    [[1.0, 2.0]]
+    """
+    if not lens.distorted:
+        return xy
+    new, ideal = pinhole(lens), LENSES[lens.kind].unbend(_on_plane(lens, xy - 0.5), lens.distortion)
+    sure = np.abs(_distort(lens, ideal) - (xy - 0.5)).max(1) < 0.05
+    moved = ideal * (new.fx, new.fy) + (new.cx, new.cy)
+    return np.asarray(np.where(sure[:, None], moved, np.nan))
+
+
 def _remap(pixels: Any, x: Any, y: Any, how: int) -> Any:
     return cv2.remap(pixels, x, y, how, borderMode=cv2.BORDER_REPLICATE)
 

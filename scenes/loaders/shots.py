@@ -15,6 +15,7 @@ from clay4d.scenes.cameras import Cameras
 from clay4d.scenes.dataset import Views
 from clay4d.scenes.loaders.images import check_size, read_depth, read_image, read_mask, with_mask
 from clay4d.scenes.loaders.lens import Lens, pinhole, undistort, undistort_nearest
+from clay4d.scenes.tracks import Tracks
 
 Color = tuple[float, float, float]
 WHITE = (1.0, 1.0, 1.0)
@@ -63,6 +64,7 @@ def views_of(
     background: Color | None,
     memory_budget: int,
     read: Read | None = None,
+    tracks: Tracks | None = None,
 ) -> Views:
     """The views of one split; pictures are decoded by `read`, from files of `root` by default.
 
@@ -104,6 +106,7 @@ def views_of(
         memory_budget=memory_budget,
         depth=partial(_depth, root, shots) if has_depth else None,
         covisible=partial(_covisible, root, shots) if has_covisible else None,
+        tracks=tracks,
     )
 
 

@@ -3,9 +3,9 @@
 Sources: NeRF's and D-NeRF's transforms_{train,val,test}.json (camera_angle_x in radians, `time`
 from 0 to 1), instant-ngp's colmap2nerf.py, nerfstudio's docs/quickstart/data_conventions.md. All
 hold OpenGL camera-to-world poses (x right, y up, z back), which are turned here into OpenCV
-world-to-camera ones. Three fields are clay4d's own: at the top of each file `duration`, the seconds
-for which `time` 0 to 1 stands (1 where absent), and `bounds`, the starting box in metres; in a frame
-`moving_path`, a mask of what moves, which is read where there is no mask_path.
+world-to-camera ones. Four fields are clay4d's own: at the top of each file `duration`, the seconds
+for which `time` 0 to 1 stands (1 where absent), `bounds`, the starting box in metres, and
+`tracks_file_path`, points followed over the pictures (see `tracks`); in a frame `moving_path`, a mask of what moves, which is read where there is no mask_path.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from clay4d.scenes.loaders.images import (
 from clay4d.scenes.loaders.lens import pinhole, read_lens
 from clay4d.scenes.loaders.ply import read_points
 from clay4d.scenes.loaders.shots import WHITE, Color, Shot, every, views_of
+from clay4d.scenes.loaders.tracks import read_tracks
+from clay4d.scenes.tracks import Tracks
 
 MILLIMETRE = 1e-3
 """Metres for which 1 stands in depth files, unless depth_unit_scale_factor says else."""
@@ -63,10 +65,14 @@ def load_transforms(
     metas, shots = _read(root, test_every)
     everything = [shot for group in shots.values() for shot in group]
     duration = _shared_duration(metas) if _timed(everything) else 0.0
+    tracks = _tracks(root, metas["train"], shots["train"])
     splits = {
-        s: views_of(root, s, group, background=background, memory_budget=memory_budget)
+        s: views_of(
+            root, s, group, background=background, memory_budget=memory_budget,
+            tracks=tracks if s == "train" else None,
+        )
         for s, group in shots.items()
-    }
+    }  # fmt: skip
     bounds, how = _bounds(metas["train"], splits["train"].cameras)
     alpha = any(shot.alpha for shot in everything)
     notes = {
@@ -87,6 +93,12 @@ def _points(root: Path, meta: Mapping[str, Any]) -> Float[Tensor, "P 6"] | None:
     if meta.get("ply_file_path") is None:
         return None
     return torch.from_numpy(read_points(root, find(root, meta["ply_file_path"], suffixes=("",))))
+
+
+def _tracks(root: Path, meta: Mapping[str, Any], shots: Sequence[Shot]) -> Tracks | None:
+    """Points followed over the training pictures; those of other splits are not looked at."""
+    file = meta.get("tracks_file_path")
+    return None if file is None else read_tracks(root, file, shots)
 
 
 def _read(root: Path, test_every: int) -> tuple[dict[str, dict[str, Any]], dict[str, list[Shot]]]:

@@ -139,7 +139,7 @@ class ControlNodes(nn.Module):
         nodes = torch.cat([self.centres, self.node_codes], 1).double().numpy()
         points = torch.cat([raw["means"], raw["codes"]], 1).detach().double().numpy()
         _, index = cKDTree(nodes).query(points, k=self.neighbours, workers=1)
-        raw["nodes"].copy_(torch.from_numpy(index.reshape(len(points), -1)))
+        raw["nodes"].copy_(torch.from_numpy(index.reshape(len(points), self.neighbours)))
 
     def transforms(self, time: float) -> Float[Tensor, "M 16"]:
         """Each node's rigid motion at a time, as rows (R, c, u)."""

@@ -32,6 +32,7 @@ from clay4d.scenes.prepare.moving import moving_mask
 from clay4d.scenes.prepare.poses import check_sfm, find_poses
 from clay4d.scenes.prepare.report import Report, advice, contact_sheet, shown, write_report
 from clay4d.scenes.prepare.sources import Source, find_sources, fitted, grey, spread
+from clay4d.scenes.prepare.tracks import GivenTracks
 
 FRAMES = 150
 """Frames kept of a film, at the most."""
@@ -76,6 +77,7 @@ def prepare(
     frames: int = FRAMES,
     size: int = LONGEST,
     depths: str | Path | None = None,
+    tracks: str | Path | None = None,
     say: Say | None = None,
 ) -> Prepared:
     """Turn raw video or pictures into a data set with camera poses, as `clay4d prepare` does.
@@ -91,7 +93,8 @@ def prepare(
         source: a film, a folder of films, or a folder of pictures. out: a new folder. frames: the
             most that are kept of a film, or of all films together where cameras move. size: longer side of the written pictures, pixels.
         depths: a folder of depth that another tool found for the pictures (see `Depths`); it goes
-            into the data set in its own unit, for `losses.depth`. say: is told how far it is.
+            into the data set in its own unit, for `losses.depth`. tracks: an npz file of points that
+            another tool has followed (see `GivenTracks`), for `losses.tracks`. say: is told how far it is.
 
     Raises:
         FileNotFoundError: no such source.
@@ -109,13 +112,15 @@ def prepare(
             raise ValueError(f"{what} got {value}; expected at least {least}. Choose a higher one.")
     sources, target = find_sources(Path(source)), Path(out)
     known = None if depths is None else Depths(Path(depths), cameras=len(sources))
+    followed = None if tracks is None else GivenTracks(Path(tracks), sources)
     check_new_folder(target, name="out")
     target.parent.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch,
         folder_written_whole(target, name="out") as data,
     ):
-        report = _Run(sources, Path(scratch), data, frames, size, say, known).run(Path(source).name)
+        run = _Run(sources, Path(scratch), data, frames, size, say, known, followed)
+        report = run.run(Path(source).name)
     return Prepared(target, report)
 
 
@@ -124,10 +129,11 @@ class _Run:
 
     def __init__(
         self, sources: list[Source], work: Path, data: Path, frames: int, size: int, say: Say,
-        depths: Depths | None = None,
+        depths: Depths | None = None, tracks: GivenTracks | None = None,
     ) -> None:  # fmt: skip
         self.sources, self.work, self.data = sources, work, data
         self.frames, self.size, self.say, self.depths = frames, size, say, depths
+        self.tracks = tracks
         (work / "images").mkdir()
         self.report = Report("", cameras=len(sources))
         self.sizes: dict[str, tuple[int, int]] = {}
@@ -294,6 +300,8 @@ class _Run:
         if self.depths is not None:
             self.depths.check_used()
             meta["depth_unit_scale_factor"] = 1.0
+        if self.tracks is not None:
+            meta["tracks_file_path"] = self.tracks.write(self.data)
         if timed and last > 0:
             meta["duration"] = last
         if points is not None and len(points):
@@ -358,6 +366,8 @@ class _Run:
                 at.parent.mkdir(parents=True, exist_ok=True)
                 np.save(at, undistort_nearest(lens, depth))
                 entry["depth_file_path"] = f"depths/{shot.name}.npy"
+        if self.tracks is not None:
+            self.tracks.note(shot.camera, shot.index, entry["file_path"], lens)
         return entry
 
 

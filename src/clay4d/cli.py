@@ -137,7 +137,7 @@ def render(
 
 def prepare(
     source: tyro.conf.Positional[Path], *, out: Path, frames: int = 150, size: int = 1280,
-    depths: Path | None = None,
+    depths: Path | None = None, tracks: Path | None = None,
 ) -> None:  # fmt: skip
     """Turn a film, a folder of films or of pictures into a data set with camera poses.
 
@@ -148,6 +148,8 @@ def prepare(
         size: longer side of the written pictures, in pixels.
         depths: a folder of depth from another tool, 16-bit PNG or npy named as the pictures, or for films
             by the frame's number (00000.png); trained on with --losses.depth.
+        tracks: points that another tool has followed, an npz file with tracks [P, T, 2] in pixels over all
+            frames, visible [P, T] and size [2] of those frames; trained on with --losses.tracks.
     """
     from time import monotonic
 
@@ -158,7 +160,7 @@ def prepare(
     def say(text: str) -> None:
         print(f"{monotonic() - start:5.0f} s  {text}", file=sys.stderr, flush=True)
 
-    done = run(source, out, frames=frames, size=size, depths=depths, say=say)
+    done = run(source, out, frames=frames, size=size, depths=depths, tracks=tracks, say=say)
     print(done.report.text())
     print(
         f"{out}: see contact_sheet.png. Train on it with: clay4d train quick --data {out} --out RUN"

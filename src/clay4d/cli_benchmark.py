@@ -19,11 +19,13 @@ def benchmark(
     real: Path | None = None,
     systems: tuple[str, ...] = (),
     weights: Path | None = None,
+    arms: dict[str, Path] | None = None,
     videos: Path | None = None,
     limit: int | None = None,
     seeds: int | None = None,
     resume: bool = False,
     quick: bool = False,
+    plan: bool = False,
     distributed: str | None = None,
 ) -> None:
     """Compare systems that foretell on equal terms; leaves results.json and report.html.
@@ -39,6 +41,8 @@ def benchmark(
         real: the folder of real data sets, for the suite `all`, whose `data` are worlds.
         systems: a choice of the suite's, such as static, engine-nominal or world-model; all of them by default.
         weights: of the world model, a file or a run; the released ones by default.
+        arms: more world models, each a name and a file or run: `--arms discrete runs/discrete` adds the system
+            world-model@discrete.
         videos: of outside models, a folder for each, for the suite `outside`; without it that suite writes
             what those models are given.
         limit: scenes of each split, the first ones.
@@ -46,6 +50,7 @@ def benchmark(
             so many of their seeds.
         resume: go on with a run that was stopped.
         quick: of thoughts-graphs and the four experiments: minutes in place of hours.
+        plan: of all: only say which suites would run, and how long they take.
         distributed: a Ray cluster's address (HOST:PORT, auto), or nothing more: one on this computer.
     """
     from clay4d.benchmark.report import summary, write_report
@@ -63,16 +68,21 @@ def benchmark(
         return
     if suite == "all":
         from clay4d.benchmark.everything import run_all
+        from clay4d.benchmark.plan import plan as make_plan
+        from clay4d.benchmark.plan import say_plan
 
+        if plan:
+            say_plan(make_plan(out, data=data, real=real, limit=limit, seeds=seeds))
+            return
         run_all(
             out, data=data, real=real, weights=weights, limit=limit, seeds=seeds, resume=resume,
-            command=command,
+            command=command, distributed=distributed,
         )  # fmt: skip
         print(f"{out}: see {out / 'report.html'}")
         return
     results = run_suite(
-        suite, out, data=data, systems=systems, weights=weights, limit=limit, seeds=seeds, resume=resume,
-        command=command, distributed=distributed,
+        suite, out, data=data, systems=systems, weights=weights, arms=arms, limit=limit, seeds=seeds,
+        resume=resume, command=command, distributed=distributed,
     )  # fmt: skip
     write_report(results, out / "report.html")
     print(f"{summary(results)}\n{out}: see {out / 'report.html'}")

@@ -9,32 +9,13 @@ from pathlib import Path
 from string import Template
 
 from clay4d.files import written_whole
+from clay4d.pages import html_page
 
 VIDEO_TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".mkv": "video/x-matroska"}
 
-# The policy holds even if a value should ever slip through unescaped: no scripts, no requests.
-_PAGE = Template(
-    """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:">
-<meta name="color-scheme" content="light dark">
-<link rel="icon" href="data:,">
-<title>$title</title>
-<style>
-:root { --page: #f6f5f2; --card: #fff; --text: #22252b; --soft: #636a76; --line: #dfdcd5;
- --accent: #b4532a; }
-@media (prefers-color-scheme: dark) {
- :root { --page: #16181c; --card: #1f2227; --text: #e9e7e2; --soft: #a0a6b0; --line: #343941;
- --accent: #ea9468; }
-}
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--text);
- font: 16px/1.55 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
+_STYLE = """\
 main { max-width: 1040px; margin: 0 auto; padding: 40px 20px 64px; }
-h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 6px; letter-spacing: -.01em; }
+h1 { font-size: 1.9rem; }
 .lead { margin: 0 0 24px; color: var(--soft); max-width: 66ch; }
 dl { display: grid; grid-template-columns: repeat(4, 1fr); margin: 0 0 24px; overflow: hidden;
  background: var(--card); border: 1px solid var(--line); border-radius: 12px; }
@@ -56,7 +37,9 @@ summary { cursor: pointer; font-weight: 600; color: var(--accent); }
 pre { overflow-x: auto; font: .85rem/1.5 ui-monospace, "DejaVu Sans Mono", monospace; }
 @media (max-width: 700px) { dl { grid-template-columns: repeat(2, 1fr); }
  .films { grid-template-columns: 1fr; } }
-</style>
+"""
+_BODY = Template(
+    """\
 <main>
 <h1>$title</h1>
 <p class="lead">$lead</p>
@@ -67,9 +50,7 @@ $facts
 $films
 </div>
 <details><summary>The run's config</summary><pre>$config</pre></details>
-</main>
-</html>
-"""
+</main>"""
 )
 
 
@@ -104,7 +85,7 @@ def write_page(
     True
     """
     path = Path(path)
-    text = _PAGE.substitute(
+    body = _BODY.substitute(
         title=escape(title),
         lead=escape(lead),
         facts="\n".join(
@@ -113,6 +94,7 @@ def write_page(
         films="\n".join(_film(name, *film) for name, film in films.items()),
         config=escape(config),
     )
+    text = html_page(title=title, body=body, style=_STYLE)
     with written_whole(path) as place:
         place.write_text(text, encoding="utf-8")
     return path

@@ -6,7 +6,7 @@ by the code and never by the number of threads, so a kernel gives the same bits 
 
 Numba takes a compiled kernel for fresh as long as its own file is the same, though it holds what it
 called from other files, and their constants. So the cache has a folder for each state of a module and of
-the modules that it imports.
+the modules that it imports. Where the files lie does not matter: copies of the same source share it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import hashlib
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from typing import Any
 import numba
 from llvmlite import ir
 from numba.core import types
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 from numba.extending import intrinsic
 
 
@@ -83,22 +86,79 @@ def one_torch_thread() -> None:
     torch.set_num_threads(1)
 
 
+class _Place(_CacheLocator):  # type: ignore[misc]
+    """Where a function's machine code is kept: by its module's name and what that says."""
+
+    def __init__(self, function: Any, file: str) -> None:
+        self._py_file, self._lineno = file, function.__code__.co_firstlineno
+        self._key, self._module = _settled_key(function.__module__), function.__module__
+
+    def get_cache_path(self) -> str:
+        return str(cache_folder() / self._key / self._module)
+
+    def get_source_stamp(self) -> str:
+        return self._key
+
+    def get_disambiguator(self) -> str:
+        return str(self._lineno)
+
+    @classmethod
+    def from_function(cls, function: Any, file: str) -> _Place | None:
+        """None where the folder cannot be written; Numba then keeps its code beside the source."""
+        place = cls(function, file)
+        try:
+            place.ensure_cache_path()
+        except OSError:
+            return None
+        return place
+
+
+@cache
+def _settled_key(name: str) -> str:
+    """The key of a module whose imports have been made: of all its functions, found once."""
+    return source_key(name)
+
+
+class _Reduced(CompileResultCacheImpl):  # type: ignore[misc]
+    _locator_classes = [_Place, *CompileResultCacheImpl._locator_classes]
+
+
+class _Kept(FunctionCache):  # type: ignore[misc]
+    """Numba's cache of a function; processes that compile it at the same time write in turn.
+
+    Numba reads the list of a function's kernels, adds one and writes it: of two at once one is lost, or
+    stands under the other's name.
+    """
+
+    _impl_class = _Reduced
+
+    def save_overload(self, signature: Any, made: Any) -> None:
+        with _alone(Path(self.cache_path)):
+            super().save_overload(signature, made)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Other processes wait for the folder; on Windows they do not."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _compile(function: Any, **options: Any) -> Any:
     """Compile when called; the place in the cache is settled here."""
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_folder() / source_key(function.__module__))
-    try:
-        return numba.njit(**options, **_OPTIONS)(function)
-    finally:
-        numba.config.CACHE_DIR = before
+    made = numba.njit(**options, **_OPTIONS)(function)
+    made._cache = _Kept(function)
+    return made
 
 
-_OPTIONS: dict[str, Any] = {
-    "fastmath": True,
-    "error_model": "numpy",
-    "nogil": True,
-    "cache": True,
-}
+_OPTIONS: dict[str, Any] = {"fastmath": True, "error_model": "numpy", "nogil": True}
 
 
 def kernel(function: Any) -> Any:

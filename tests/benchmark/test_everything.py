@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.util
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clay4d.benchmark import everything
-from clay4d.benchmark.everything import ORDER, run_all
+from clay4d.benchmark.everything import run_all, time_left
+from clay4d.benchmark.plan import ORDER, SECONDS, Planned, lines, plan, seconds_of
 from clay4d.benchmark.results import Measurement, Metric, Results, save_results
 from clay4d.benchmark.suites import SUITES
 
@@ -42,7 +46,13 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         save_results(folder / "results.json", found)
         return found
 
+    def planned(out: Path, suites: Any, **options: Any) -> list[Planned]:
+        lacks = {"real": "no real data was given (--real)"}
+        return [Planned(n, tmp, 2, 4, 4, 60.0, lacks.get(n, "")) for n in suites]
+
+    tmp = Path("worlds")
     monkeypatch.setattr(everything, "run_suite", run_suite)
+    monkeypatch.setattr(everything, "plan", planned)
     return asked
 
 
@@ -58,7 +68,9 @@ def test_suites_run_in_turn_and_are_not_run_again(
     assert "no real data was given" in page and 'href="predict/report.html"' in page
     assert "b&lt; by 2.00 m" in page and "b< by" not in page
     assert (tmp_path / "all/predict/report.html").is_file()
-    assert len(said) == len(ORDER) and "minutes left" in said[0]
+    head = len(ORDER) + 2  # the plan is said before anything runs
+    assert "in all" in said[head - 1] and "done" not in " ".join(said[:head])
+    assert len(said) == head + len(ORDER) - 1 and " left. " in said[head]
     with pytest.raises(ValueError, match="holds something"):
         run_all(tmp_path / "all", data=tmp_path, say=said.append)
     (tmp_path / "all/ood/results.json").unlink()
@@ -68,3 +80,54 @@ def test_suites_run_in_turn_and_are_not_run_again(
 
 def test_every_suite_is_part_of_it() -> None:
     assert set(SUITES) - {"smoke"} == set(ORDER)
+    systems = {(s.source, n) for k, s in SUITES.items() if k != "smoke" for n in s.systems}
+    assert all(seconds_of(*pair) > 0 for pair in systems)
+
+
+@pytest.fixture
+def worlds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three worlds, which a suite takes for its own."""
+    path = Path(__file__).parents[1] / "world_model" / "synthetic.py"
+    spec = importlib.util.spec_from_file_location("synthetic_of_plans", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = dataclasses.replace(SUITES["predict"], splits=("val",))
+    monkeypatch.setitem(SUITES, "predict", config)
+    folder: Path = module.write_worlds(tmp_path / "worlds", 6, held=3)
+    return folder
+
+
+def test_the_plan_counts_answers_and_what_they_take(tmp_path: Path, worlds: Path) -> None:
+    found = {p.suite: p for p in plan(tmp_path / "out", ("predict", "real"), data=worlds)}
+    count = len(SUITES["predict"].systems)
+    assert (found["predict"].scenes, found["predict"].answers) == (3, 3 * count)
+    each = sum(seconds_of("worlds", s) for s in SUITES["predict"].systems)
+    assert found["predict"].seconds == pytest.approx(3 * each)
+    assert "--real" in found["real"].reason and not found["real"].seconds
+    text = "\n".join(lines(found.values()))
+    assert "skipped: no real data" in text and f"{3 * count}" in text
+    twice = plan(tmp_path / "out", ("predict",), data=worlds, seeds=2, limit=1)[0]
+    assert twice.answers == count + 1  # the world model alone draws
+
+
+def test_what_a_stopped_run_has_is_not_planned_again(tmp_path: Path, worlds: Path) -> None:
+    out = tmp_path / "out" / "predict"
+    out.mkdir(parents=True)
+    before = plan(tmp_path / "out", ("predict",), data=worlds)[0]
+    scene = "val/" + json.loads((worlds / "shard-00000.json").read_text())["worlds"][-1]["name"]
+    line = json.dumps({"key": f"engine-fitted {scene}", "row": {}})
+    (out / "answers.jsonl").write_text(line + "\n" + line[:20])
+    after = plan(tmp_path / "out", ("predict",), data=worlds)[0]
+    assert after.left == before.left - 1
+    assert after.seconds == pytest.approx(before.seconds - SECONDS["engine-fitted"])
+    (out / "results.json").write_text("{}")
+    assert plan(tmp_path / "out", ("predict",), data=worlds)[0].left == 0
+    with pytest.raises(FileNotFoundError, match="worlds"):
+        plan(tmp_path / "out", ("predict",), data=tmp_path / "nothing")
+
+
+def test_the_time_left_follows_the_machine() -> None:
+    rest = [Planned("ood", seconds=100.0), Planned("predict", seconds=50.0)]
+    assert time_left(rest, spent=0.0, planned=0.0) == 150
+    assert time_left(rest, spent=30.0, planned=10.0) == 450

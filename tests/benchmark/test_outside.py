@@ -19,14 +19,11 @@ from clay4d.benchmark.outside import (
     write_questions,
 )
 from clay4d.renderers.video import write_video
-from clay4d.world_model.worlds.make import make_worlds
 
 
 @pytest.fixture(scope="module")
-def worlds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("outside") / "worlds"
-    make_worlds("standard", folder, count=3, seed=1)
-    return folder
+def worlds(standard_worlds: Path) -> Path:
+    return standard_worlds
 
 
 @pytest.fixture(scope="module")

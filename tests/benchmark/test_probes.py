@@ -49,15 +49,13 @@ def test_labels_that_are_none_are_refused() -> None:
         Ridge.fit(np.zeros((6, 2)), np.array([0, 1, 2, 0, 1, 2]), classes=2)
 
 
-def test_states_are_those_that_the_reasoner_has(tmp_path: Path) -> None:
+def test_states_are_those_that_the_reasoner_has(standard_worlds: Path) -> None:
     from clay4d.world_model.generate import load_weights
     from clay4d.world_model.training.score import episodes
     from clay4d.world_model.worlds import open_worlds
-    from clay4d.world_model.worlds.make import make_worlds
 
-    make_worlds("standard", tmp_path / "w", count=3, seed=3)
     model = load_weights()
-    given = episodes(open_worlds(tmp_path / "w", split="train"), model)
+    given = episodes(open_worlds(standard_worlds, split="train"), model)
     found = states(model, given, thoughts=2, at_once=2)
     assert list(found) == ["read", "state", "thought-1", "thought-2"]
     assert {len(v) for v in found.values()} == {len(given.prompts)}

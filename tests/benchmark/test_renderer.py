@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from clay4d.benchmark.cases import Place
-from clay4d.benchmark.registry import make_system
+from clay4d.benchmark.registry import arm_system, make_system
 from clay4d.benchmark.renderer import (
     LEAVES,
     CpuRasteriser,
@@ -18,7 +19,8 @@ from clay4d.benchmark.renderer import (
     Splats,
     draw_splats,
 )
-from clay4d.benchmark.suites import SUITES
+from clay4d.benchmark.run import run_suite
+from clay4d.benchmark.suites import SUITES, SuiteConfig
 from clay4d.renderers.torch_reference import rasterization_reference
 
 
@@ -58,8 +60,28 @@ def test_ours_is_within_what_is_claimed() -> None:
 
 
 def test_seeds_reach_systems_that_draw_and_no_others() -> None:
-    made = make_system("world-model", weights="w", seed=3)
+    made = make_system("world-model", weights={"": "w"}, seed=3)
     assert made[0].keywords == {"seed": 3} and made[1:] == ("w",)
-    assert make_system("static", weights="w", seed=3)[1:] == ()
+    assert make_system("static", weights={"": "w"}, seed=3)[1:] == ()
     with pytest.raises(ValueError, match="system got 'oracle'"):
         make_system("oracle")
+
+
+def test_arms_of_the_world_model_are_systems_with_weights_of_their_own(tmp_path: Path) -> None:
+    weights = {"": None, "discrete": tmp_path / "run"}
+    assert make_system(arm_system("discrete"), weights=weights)[1:] == (tmp_path / "run",)
+    assert make_system("world-model", weights=weights)[1:] == (None,)
+    for bad, said in (
+        ("world-model@soft", "arm got 'soft'"),
+        ("static@discrete", "system got 'static@"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            make_system(bad, weights=weights)
+    with pytest.raises(ValueError, match="expected letters"):
+        arm_system("a/b c")
+    config = SuiteConfig(
+        "renderer", ("50",), (), limit=1, source="renderer", metrics=("draw_seconds",)
+    )
+    found = run_suite(config, tmp_path / "out", arms={"lost": tmp_path / "no.safetensors"})
+    assert [(m.system, m.status) for m in found.measurements] == [("world-model@lost", "failed")]
+    assert "no.safetensors" in found.measurements[0].reason

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from clay4d.benchmark.report import write_report
-from clay4d.benchmark.report_numbers import effort_of, ranked
+from clay4d.benchmark.report_numbers import Effort, effort_of, ranked
 from clay4d.benchmark.report_plots import (
     COLOURS,
     WIDTH,
@@ -23,7 +22,6 @@ from clay4d.benchmark.report_plots import (
 from clay4d.benchmark.report_words import summary
 from clay4d.benchmark.results import Hypothesis, Measurement, Metric, Results
 
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 OFF = {"engine": {"drag": 0.2, "none": 0.1}, "learned": {"drag": 0.1, "none": 0.4}}
 
 
@@ -90,7 +88,15 @@ def test_plots_put_numbers_where_they_belong() -> None:
     spent = re.findall(r'cx="([\d.]+)" cy="([\d.]+)" r="5" fill="(#\w+)"', against_seconds(results()))  # fmt: skip
     engine, learned = ([float(v) for v in row[:2]] for row in spent[-2:])
     assert engine[0] < learned[0] and engine[1] > learned[1]
-    assert effort_of(results())["learned"] == (1.0, 100.0)
+    assert effort_of(results())["learned"] == Effort(1.0, None, 100.0)
+    assert "processor" not in against_seconds(results())
+    timed = tuple(
+        dataclasses.replace(m, cpu_seconds=0.2 if m.system == "learned" else 3.0) if m.status == "ok" else m
+        for m in results().measurements
+    )  # fmt: skip
+    spent = against_seconds(dataclasses.replace(results(), measurements=timed))
+    found = [float(x) for x in re.findall(r'cx="([\d.]+)" cy="[\d.]+" r="5"', spent)[-2:]]
+    assert "median processor seconds" in spent and found[0] > found[1]  # busy was the other one
 
 
 def test_thoughts_stand_in_the_order_of_their_counts() -> None:
@@ -122,23 +128,18 @@ def test_refuted_claims_stand_where_the_others_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 1200])
-def test_a_browser_shows_it_without_a_fault(tmp_path: Path, width: int) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser at {CHROMIUM}; set CHROMIUM to one")
+def test_a_browser_shows_it_without_a_fault(tmp_path: Path, browser: Any, width: int) -> None:
     write_report(results(), tmp_path / "report.html")
-    with sync_api.sync_playwright() as play:
-        browser: Any = play.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        page, errors = browser.new_page(viewport={"width": width, "height": 800}), []
-        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda e: errors.append(str(e)))
-        page.on("request", lambda r: None if r.url.startswith("file:") else errors.append(r.url))
-        page.goto(f"file://{tmp_path / 'report.html'}")
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        small = page.evaluate(
-            "Math.min(...[...document.querySelectorAll('svg')].map(s => 13 * s.getBoundingClientRect().width / s.viewBox.baseVal.width))"
-        )
-        sizes = page.evaluate("[...document.querySelectorAll('.claims b')].map(b => getComputedStyle(b).fontSize)")  # fmt: skip
-        browser.close()
+    page, errors = browser.new_page(viewport={"width": width, "height": 800}), []
+    page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda e: errors.append(str(e)))
+    page.on("request", lambda r: None if r.url.startswith("file:") else errors.append(r.url))
+    page.goto(f"file://{tmp_path / 'report.html'}")
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    small = page.evaluate(
+        "Math.min(...[...document.querySelectorAll('svg')].map(s => 13 * s.getBoundingClientRect().width / s.viewBox.baseVal.width))"
+    )
+    sizes = page.evaluate("[...document.querySelectorAll('.claims b')].map(b => getComputedStyle(b).fontSize)")  # fmt: skip
+    page.close()
     assert not errors and wide <= width
     assert small > 9 and len(set(sizes)) == 1

@@ -11,21 +11,18 @@ import pytest
 import torch
 
 from clay4d.benchmark.comparisons import write_comparisons
-from clay4d.benchmark.report_films import STYLE, films, policy
+from clay4d.benchmark.report_films import SCRIPT, STYLE, films
 from clay4d.benchmark.results import Pair, Shown
 from clay4d.benchmark.scenes4d import links, path_scene
+from clay4d.pages import html_page
 from clay4d.world_model.worlds import World, open_worlds
-from clay4d.world_model.worlds.make import make_worlds
 
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 SEEN = 6
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    out = tmp_path_factory.mktemp("pairs")
-    make_worlds("standard", out, count=1, seed=1)
-    return open_worlds(out, split="train").read(0)
+def world(standard_worlds: Path) -> World:
+    return open_worlds(standard_worlds, split="train").read(0)
 
 
 def still(world: World) -> np.ndarray:
@@ -74,36 +71,28 @@ def test_any_two_have_a_small_page(world: World, tmp_path: Path) -> None:
     assert text.count("<a ") == 3 and "&lt;b&gt;" in text
 
 
-def test_a_link_of_the_report_opens_two_scenes_on_one_clock(world: World, tmp_path: Path) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser at {CHROMIUM}; set CHROMIUM to one")
-    page_text = (
-        f'<!doctype html><meta http-equiv="Content-Security-Policy" content="{policy()}">'
-        f"<style>{STYLE}</style>{films(written(world, tmp_path), tmp_path)}"
-    )
+def test_a_link_of_the_report_opens_two_scenes_on_one_clock(
+    world: World, browser: Any, tmp_path: Path
+) -> None:
+    body = films(written(world, tmp_path), tmp_path)
+    page_text = html_page(title="films", body=body, style=STYLE, script=SCRIPT)
     (tmp_path / "report.html").write_text(page_text, encoding="utf-8")
-    with sync_api.sync_playwright() as play:
-        browser: Any = play.chromium.launch(
-            executable_path=str(CHROMIUM),
-            args=["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"],
-        )
-        context, errors = browser.new_context(viewport={"width": 900, "height": 560}), []
-        context.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-        context.on("weberror", lambda e: errors.append(str(e.error)))
-        page = context.new_page()
-        page.goto(f"file://{tmp_path / 'report.html'}")
-        page.locator(".pairs summary").first.click()
-        with context.expect_page() as opened:
-            page.get_by_text("truth | static", exact=True).click()
-        scene = opened.value
-        scene.locator("body[data-state=ready]").wait_for(state="attached", timeout=60_000)
-        scene.evaluate("async () => { player.seek(1.6); await player.settled() }")
-        state = scene.evaluate("player.state()")
-        picture = os.environ.get("PICTURE")
-        if picture:
-            scene.screenshot(path=picture)
-            page.screenshot(path=picture.replace(".png", "-report.png"), full_page=True)
-        browser.close()
+    context, errors = browser.new_context(viewport={"width": 900, "height": 560}), []
+    context.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    context.on("weberror", lambda e: errors.append(str(e.error)))
+    page = context.new_page()
+    page.goto(f"file://{tmp_path / 'report.html'}")
+    page.locator(".pairs summary").first.click()
+    with context.expect_page() as opened:
+        page.get_by_text("truth | static", exact=True).click()
+    scene = opened.value
+    scene.locator("body[data-state=ready]").wait_for(state="attached", timeout=60_000)
+    scene.evaluate("async () => { player.seek(1.6); await player.settled() }")
+    state = scene.evaluate("player.state()")
+    picture = os.environ.get("PICTURE")
+    if picture:
+        scene.screenshot(path=picture)
+        page.screenshot(path=picture.replace(".png", "-report.png"), full_page=True)
+    context.close()
     assert not errors
     assert len(state["panes"]) == 2 and state["time"] == pytest.approx(1.6)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +15,11 @@ from clay4d.benchmark.suites import COUNTS, ERROR, SUITES, SuiteConfig
 from clay4d.benchmark.systems import Learned
 from clay4d.world_model.reasoners import Disturbance
 from clay4d.world_model.worlds import World, open_worlds
-from clay4d.world_model.worlds.make import make_worlds
 
 
 @pytest.fixture(scope="module")
-def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("thoughts") / "worlds"
-    make_worlds("standard", folder, count=4, seed=3)
-    yield folder
+def worlds(standard_worlds: Path) -> Path:
+    return standard_worlds
 
 
 def asked(worlds: Path) -> tuple[World, Observation]:

@@ -43,7 +43,7 @@ from clay4d.physics_baseline.spec import (
 from clay4d.physics_baseline.tools import Session
 from clay4d.scenes import Gaussians
 from clay4d.scenes.colours import linear
-from clay4d.scenes.exchange import WRITERS, write_gltf_splats, write_usd_splats
+from clay4d.scenes.exchange import WRITERS, usd_splats, write_gltf_splats, write_usd_splats
 
 ROOT = Path(__file__).resolve().parents[2]
 CORNERS = ((0.0, 0.0, 0.0), (0.3, 0.0, 0.0), (0.0, 0.3, 0.0), (0.0, 0.0, 0.3))
@@ -289,12 +289,19 @@ class Growing(Bending):
         return dataclasses.replace(still, scales=torch.full((2, 3), 1.0 + time))
 
 
-def test_usd_keeps_sizes_that_change(tmp_path: Path) -> None:
+@pytest.mark.parametrize("held", [usd_splats.HELD, 0])
+@pytest.mark.parametrize("suffix", [".usda", ".usdc"])
+def test_usd_keeps_sizes_that_change(
+    held: int, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them in memory until the end, or each to the disk at once."""
     pytest.importorskip("pxr", reason="usd-core (the extra export) is not installed")
     from pxr import Usd
 
-    write_usd_splats(Growing(), tmp_path / "a.usda", times=(0.0, 0.5, 1.0))
-    stage = Usd.Stage.Open(str(tmp_path / "a.usda"))
+    monkeypatch.setattr(usd_splats, "HELD", held)
+    write_usd_splats(Growing(), tmp_path / f"a{suffix}", times=(0.0, 0.5, 1.0))
+    assert [p.name for p in tmp_path.iterdir()] == [f"a{suffix}"]
+    stage = Usd.Stage.Open(str(tmp_path / f"a{suffix}"))
     assert usd_errors(stage) == []
     scales = stage.GetPrimAtPath("/World/splats").GetAttribute("scales")
     assert [float(scales.Get(k)[0][0]) for k in range(3)] == [1.0, 1.5, 2.0]

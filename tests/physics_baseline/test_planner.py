@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,20 +20,21 @@ from clay4d.physics_baseline.planner import verbs as v
 from clay4d.physics_baseline.planner import vocabulary as n
 from clay4d.physics_baseline.planner.document import vocabulary_page
 from clay4d.physics_baseline.planner.wordings import ROPES
-from clay4d.physics_baseline.planner.words import plural, verb_forms
+from clay4d.physics_baseline.planner.words import lexicon, plural, verb_forms
 from clay4d.physics_baseline.spec import SceneSpec
 
 HERE = Path(__file__).parent
 CORE = yaml.safe_load((HERE / "prompts" / "core.yaml").read_text())
 MORE = yaml.safe_load((HERE / "prompts" / "more.yaml").read_text())
 THIRD = yaml.safe_load((HERE / "prompts" / "third.yaml").read_text())
+FOURTH = yaml.safe_load((HERE / "prompts" / "fourth.yaml").read_text())
 HELD = yaml.safe_load((HERE / "prompts" / "held.yaml").read_text())
 MAIN = "a red ball rolls down a ramp and hits two blue cubes"
 
 
 @pytest.mark.parametrize(
     "entry",
-    [*CORE, *MORE, *(e for e in THIRD if "refused" not in e)],
+    [*CORE, *MORE, *(e for e in (*THIRD, *FOURTH) if "refused" not in e)],
     ids=lambda e: e["prompt"][:60],
 )
 def test_core_prompts_hold_when_simulated(entry: dict[str, Any], judge: Any) -> None:
@@ -41,8 +43,10 @@ def test_core_prompts_hold_when_simulated(entry: dict[str, Any], judge: Any) -> 
     assert judged.run.deepest_start > -2e-3, judged.run.start_pair
 
 
-@pytest.mark.parametrize("entry", [e for e in THIRD if "refused" in e], ids=lambda e: e["prompt"])
-def test_what_the_third_round_has_no_rule_for(entry: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "entry", [e for e in (*THIRD, *FOURTH) if "refused" in e], ids=lambda e: e["prompt"]
+)
+def test_what_has_no_rule_is_refused(entry: dict[str, Any]) -> None:
     with pytest.raises(PlanError, match=entry["refused"]):
         plan(entry["prompt"])
 
@@ -58,9 +62,9 @@ def test_held_paraphrases_are_read_rightly_or_refused(judge: Any) -> None:
         read += not failures
         wrong += [(entry["prompt"], failures)] if failures else []
     assert (len(CORE), len(HELD)) == (40, 20)
-    # Measured once after the third round: 13 right, 6 refused, 1 wrong. Nobody has looked which, to keep the set fair.
+    # Measured after the fourth round: 14 right, 5 refused, 1 wrong. Nobody has looked which, to keep the set fair.
     assert len(wrong) <= 1
-    assert read >= 13, f"{read} of 20"
+    assert read >= 14, f"{read} of 20"
 
 
 def project(camera: Any, points: np.ndarray) -> np.ndarray:
@@ -122,6 +126,10 @@ def test_materials(word: str) -> None:
 def test_qualities(word: str) -> None:
     quality = n.QUALITIES[n.QUALITY_WORDS[word]]
     phrase = f"three balls {word}" if word[:3] in ("of ", "in ") else f"three {word} cubes"
+    if quality.speed != 1:
+        with pytest.raises(PlanError, match="the scene would be the same"):
+            plan(phrase)
+        phrase = "three cubes"
     plain, made = plan("three cubes").bodies[0], plan(phrase).bodies[0]
     if quality.scale != (1, 1, 1):
         assert made.size == pytest.approx([a * b for a, b in zip(plain.size, quality.scale)])
@@ -214,6 +222,24 @@ def test_adverbs_and_directions(word: str) -> None:
     if word in ROPES or word.endswith("ceiling"):
         assert plan(f"a ball hangs {word}").joints
         return
+    fitting = v.FITTING.get(word, ("roll",))
+    if word.startswith("down"):
+        with pytest.raises(PlanError, match="where there is no slope"):
+            plan(f"a ball rolls {word}")
+        fitting = ("fall",)
+    if word.startswith("off") or word.startswith("over the"):
+        assert plan(f"a ball on a table rolls {word}") if word != "over" else True
+        return
+    if "roll" not in fitting:
+        with pytest.raises(PlanError, match="it goes with:|where there is no slope"):
+            plan(f"a ball rolls {word}")
+        subject = {"topple": "a row of four dominoes", "flutter": "a flag", "rest": "a cube"}
+        verb = v.MOTIONS[fitting[0]].verbs[0] + ("s a box" if fitting[0] == "hit" else "s")
+        assert plan(f"{subject.get(fitting[0], 'a ball')} {verb} {word}")
+        return
+    if word in ("upright", "on end", "on its end", "on its side"):
+        assert plan(f"a cylinder rests {word}")
+        return
     speed = plan(f"a ball rolls {word}").bodies[0].velocity[0]
     usual = plan("a ball rolls").bodies[0].velocity[0]
     factor = v.ADVERBS[word] if word in v.ADVERBS else v.DIRECTIONS[word][0]
@@ -297,6 +323,99 @@ def test_the_vocabulary_page_is_up_to_date() -> None:
     """After a change: python -m clay4d.physics_baseline.planner.document docs/prompts.md."""
     page = (HERE.parents[1] / "docs" / "prompts.md").read_text(encoding="utf-8")
     assert page == vocabulary_page()
+
+
+# ── nothing is read and forgotten ───────────────────────────────────────────────────────────────────
+SAID = [
+    e["prompt"].lower().rstrip(".") for e in (*CORE, *MORE, *THIRD, *FOURTH) if "refused" not in e
+]
+CONTENT = sorted(
+    " ".join(key) for key, readings in lexicon().items()
+    if set(readings) & {"ADJ", "NUM", "PREP", "DIR", "NOUN", "GROUP"} and not set(readings) & {"ADV", "FILLER"}
+)  # fmt: skip
+
+
+def without_prompt(scene: SceneSpec) -> str:
+    return re.sub(r'"prompt": "[^\n]*"', "", scene.to_json())
+
+
+def inserted(prompt: str, word: str, at: int) -> str:
+    parts = prompt.split()
+    at = at % (len(parts) + 1)
+    return " ".join([*parts[:at], word, *parts[at:]])
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    st.sampled_from(SAID),
+    st.sampled_from(["zyx", "not", "unless", "purplish", "juggles"]),
+    st.integers(0, 30),
+)
+def test_a_word_without_a_rule_is_named_wherever_it_stands(prompt: str, word: str, at: int) -> None:
+    with pytest.raises(PlanError, match=f"'{word}'"):
+        plan(inserted(prompt, word, at))
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(st.sampled_from(SAID), st.sampled_from(CONTENT), st.integers(0, 30))
+def test_no_content_word_is_passed_over(prompt: str, word: str, at: int) -> None:
+    """A word more is refused or shows in the scene, or says what is so without it."""
+    try:
+        explained = explain(inserted(prompt, word, at))
+    except PlanError:
+        return
+    if word in explained.passed_over or without_prompt(explained.scene) != without_prompt(
+        plan(prompt)
+    ):
+        return
+    readings = lexicon()[tuple(word.split())]
+    kind, name = readings.get("ADJ", ("", ""))
+    quality = n.QUALITIES.get(name)
+    assert (
+        quality is not None and (quality.flag or quality == n.Quality(quality.doc))
+        or kind in ("material", "colour", "quality")  # As it is anyway: a wooden crate.
+        or word == "after"  # The prompt is what came before something, and all there is.
+        or v.PREPOSITIONS.get(word) == "across" and "down" in prompt
+        or "NOUN" in readings and readings["NOUN"][0].shape == "floor"
+        or readings.keys() & {"GROUP", "NUM"}
+    ), explained  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ("a ball falls slowly", "how fast it is in 'falls slowly'"),
+        ("a fast cube stands on a table", "'fast' of 'a fast cube'"),
+        ("a ball falls to the left", "the direction in 'falls to the left'"),
+        ("a ball swings from a table", "no rule for 'swing' with 'from'"),
+        ("a ball is thrown from a table into a box", "no rule for 'throw' with 'from'"),
+        ("a ball hangs from a plank", "no rule for 'hang' with 'from'"),
+        ("a table rolls into a box", "moves: it stands fast|no rule for a table that rolls"),
+        ("a wall is pushed", "it stands fast"),
+        ("a ball rolls up", "it goes with: throw"),
+        ("a ball rolls down", "where there is no slope"),
+        ("a red ball hits a blue ball. the ball stops", "could be 'a red ball' or 'a blue ball'"),
+        ("a ball rolls down a ramp into a cube that stands on a table", "no rule lets 'a ball' reach 'a cube'"),
+        ("a cube on a table rolls off a ramp", "."),
+        ("a ball is hit a cube by a cone", "."),
+        ("a ball rolls across the steep floor", "no rule for a floor that is 'steep'"),
+        ("two balls roll to the left and to the left they collide", "."),
+    ],
+)  # fmt: skip
+def test_what_would_be_forgotten_is_refused(prompt: str, message: str) -> None:
+    with pytest.raises(PlanError, match=message):
+        plan(prompt)
+
+
+def test_later_sentences_add_to_what_was_named() -> None:
+    scene = plan("A crate stands on the floor. The box is green and heavy. A ball rolls into it.")
+    assert [b.name for b in scene.bodies] == ["green-box", "ball"]
+    assert scene.bodies[0].material.density == pytest.approx(3 * n.SUBSTANCES["wood"].density)
+    assert scene.bodies[0].material.colour == n.COLOURS["green"]
+    knocked = plan("a can on a shelf is knocked off by a ball that is thrown at 6 m/s")
+    assert knocked.body("can").position[2] > 0.4
+    planks = plan("a plank stands on its end").bodies[0].size
+    assert planks == tuple(sorted(planks))
 
 
 # ── refusals, references, repetition ────────────────────────────────────────────────────────────────

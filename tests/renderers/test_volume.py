@@ -71,6 +71,33 @@ def test_empty_cells_are_jumped_over_and_hold_nothing() -> None:
     assert torch.equal(empty.images[0, 0, 0], torch.tensor([0.0, 0.0, 1.0]))
 
 
+def test_no_occupied_cell_is_jumped_over() -> None:
+    """Against all places of the lattice, asked one by one; the grid is no multiple of a block."""
+    rng = np.random.default_rng(0)
+    cells = (rng.random((2, 13, 13, 13)) < 0.03).astype(np.uint8)
+    cells[:, :8, :8, :4] = 0
+    scene = slab(0.05, steps=200, occupied=cells)
+    rng_xy = torch.rand(400, 2, generator=torch.Generator().manual_seed(0)) * 9
+    rays = rays_through(scene, camera(), torch.zeros(400).long(), rng_xy)
+    places = find_places(scene, rays, jitter=rng.random(400))
+    points = places.points[:, :3]
+    found = np.clip(((points + 1) / 2 * 13).astype(int), 0, 12)
+    assert cells[0][tuple(found.T)].all()
+    wanted, step = 0, np.float32(scene.step)
+    for n in range(400):
+        depths = places.depths[places.rays == n]
+        gaps = np.diff(depths) / step
+        assert np.abs(gaps - np.rint(gaps)).max(initial=0) < 0.02  # of one lattice, in order
+        assert (gaps > 0.5).all()
+        if len(depths):
+            t = depths[0] + step * np.arange(-200, 400, dtype=np.float32)
+            p = rays.origins[n] + t[:, None] * rays.directions[n]
+            p = p[(np.abs(p) < 1).all(1)]
+            wanted += int(cells[0][tuple((((p + 1) / 2 * 13).astype(int)).T)].sum())
+    assert len(points) > 1000
+    assert abs(len(points) - wanted) <= 0.002 * wanted
+
+
 def test_rays_end_where_nothing_behind_can_be_seen() -> None:
     scene = slab(200.0)
     rays = rays_through(scene, camera(), torch.zeros(1).long(), torch.full((1, 2), 4.5))

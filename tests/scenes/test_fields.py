@@ -46,6 +46,20 @@ def plainly(points: Tensor, planes: Tensor) -> Tensor:
     return torch.cat(found, 1)
 
 
+@pytest.mark.parametrize(("width", "count"), [(64, 300), (20, 5), (3, 1), (16, 0)])
+def test_density_in_one_pass_is_that_of_the_network(width: int, count: int) -> None:
+    torch.manual_seed(0)
+    field = KPlanes(resolution=8, time_resolution=4, levels=2, width=width)
+    torch.nn.init.normal_(field.body.bias)
+    points = 2.4 * torch.rand(count, 4) - 1.2
+    rows, density = field.find_density(points.numpy())
+    features = field.features(points)
+    assert np.allclose(rows, features.detach().numpy(), rtol=1e-6)
+    wanted = field.double().density(features.double())[0].detach().numpy()
+    assert rows.shape == (count, 32)
+    assert np.allclose(density, wanted, rtol=1e-5)
+
+
 def test_features_and_gradients_agree_with_float64() -> None:
     g = torch.Generator().manual_seed(0)
     points = 0.8 * torch.randn(N, 4, generator=g)  # some are outside

@@ -210,3 +210,10 @@ def test_codes_are_learned() -> None:
     motion.move(raw, 0.5).means.square().sum().backward()
     assert raw["codes"].grad.abs().max() > 0
     assert motion.node_codes.grad.abs().max() > 0
+
+
+def test_a_scene_that_has_lost_every_gaussian_still_has_its_nodes() -> None:
+    motion = ControlNodes(nodes=20, width=16, depth=1)
+    raw = {"means": torch.zeros(0, 3), **motion.rows(torch.zeros(0, 3))}
+    motion.refresh(raw)
+    assert raw["nodes"].shape == (0, 3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,3 +144,23 @@ def test_objects_that_are_not_there_are_refused(value: int, tmp_path: Path) -> N
     save_scene(tmp_path / "s.safetensors", scene)
     with pytest.raises(ValueError, match=rf"raw.object got {value}; expected -1 to 1"):
         load_scene(tmp_path / "s.safetensors")
+
+
+def test_a_scene_is_as_readable_as_other_files(tmp_path: Path) -> None:
+    save_scene(tmp_path / "s.safetensors", made(Static()))
+    (tmp_path / "other.txt").touch()
+    modes = [(tmp_path / name).stat().st_mode for name in ("s.safetensors", "other.txt")]
+    assert modes[0] == modes[1]
+
+
+@pytest.mark.parametrize("motion", [ControlNodes(nodes=6), Deformation()], ids=lambda m: m.kind)
+def test_a_scene_opens_without_torchs_compiler(motion: Motion, tmp_path: Path) -> None:
+    """Draws on tensors without memory would load it: two seconds before each command's first picture."""
+    save_scene(tmp_path / "s.safetensors", made(motion))
+    code = (
+        "import sys; from clay4d.training.run import load_run; "
+        f"load_run({str(tmp_path / 's.safetensors')!r}); "
+        "print([m for m in ('torch._dynamo', 'viser', 'scipy.ndimage') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from clay4d.scenes.fields import KPlanes as Field
 from clay4d.scenes.loaders import write_transforms
 from clay4d.scenes.motion.planes import Levels
 from clay4d.training.checks import check_config
-from clay4d.training.config import KPlanes, TrainConfig
+from clay4d.training.config import ControlNodes, DefaultDensity, KPlanes, Losses, TrainConfig
 from clay4d.training.evaluate import evaluate
 from clay4d.training.fields import FieldTrainer
 from clay4d.training.fields.checkpoints import load_field_checkpoint, save_field_checkpoint
@@ -185,6 +186,29 @@ def test_masks_tell_where_something_can_be(swinging: Dataset) -> None:
 def test_settings_that_cannot_train_are_refused() -> None:
     with pytest.raises(ValueError, match=r"field\.places got 3; expected 256"):
         check_config(dataclasses.replace(CONFIG, field=dataclasses.replace(SMALL, places=3)))
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (
+            {"losses": Losses(depth=0.5)},
+            r"losses\.depth got 0\.5 for a radiance field; expected its d",
+        ),
+        ({"losses": Losses(cover=0.1)}, r"losses\.cover got 0\.1 for a radiance field"),
+        ({"losses": Losses(smoothness=1.0)}, r"losses\.smoothness got 1\.0"),
+        ({"losses": Losses(poses=True)}, r"losses\.poses got True"),
+        ({"motion": ControlNodes()}, r"motion got ControlNodes"),
+        ({"density": DefaultDensity()}, r"density got DefaultDensity"),
+        ({"near": 0.2}, r"near got 0\.2"),
+    ],
+)
+def test_settings_of_gaussians_are_refused_beside_a_field(
+    part: dict[str, Any], message: str
+) -> None:
+    check_config(dataclasses.replace(CONFIG, seed=3, checkpoint_every=7))
+    with pytest.raises(ValueError, match=message):
+        check_config(dataclasses.replace(CONFIG, **part))
 
 
 def test_the_box_shrinks_to_where_masks_show_something(swinging: Dataset) -> None:

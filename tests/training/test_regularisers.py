@@ -98,3 +98,22 @@ def test_smoothness_calms_a_run(swinging: Dataset) -> None:
         return float(smoothness(*moved))
 
     assert bend(1.0) < 0.5 * bend(0.0)
+
+
+def test_terms_of_every_other_step_count_twice(swinging: Dataset) -> None:
+    def totals(weight: float, every: int) -> tuple[float, float]:
+        config = TrainConfig(
+            motion=Paths(),
+            start=Start(count=50),
+            losses=Losses(smoothness=weight, motion_every=every),
+        )
+        trainer = Trainer(config, swinging)
+        trainer.moving = True
+        with torch.no_grad():
+            trainer.scene.raw["path"].copy_(torch.arange(3.0).expand_as(trainer.scene.raw["path"]))
+        first, second = (trainer._regularised(torch.zeros(()), 0.5, draw) for draw in (0, 1))
+        return float(first), float(second)
+
+    (plain, same), (one, other), (twice, left_out) = totals(0, 1), totals(1, 1), totals(1, 2)
+    assert one > plain and other > same and left_out == same
+    assert twice - plain == pytest.approx(2 * (one - plain), rel=1e-4)

@@ -66,13 +66,9 @@ def bits(trainer: Trainer) -> dict[str, bytes]:
     return {k: v.detach().numpy().tobytes() for k, v in found.items()}
 
 
-@pytest.mark.parametrize("density", [SMALL.density, DEFAULT], ids=["mcmc", "default"])
-def test_two_processes_give_the_bits_of_one_with_two_shards(
-    density: McmcDensity | DefaultDensity, pictures: Path, tmp_path: Path
-) -> None:
-    config = dataclasses.replace(SMALL, density=density)
-    save_config(tmp_path / "small.yaml", config)
-    train(config, pictures, tmp_path / "one", shards=2)
+def test_two_processes_give_the_bits_of_one_with_two_shards(pictures: Path, tmp_path: Path) -> None:
+    save_config(tmp_path / "small.yaml", SMALL)
+    train(SMALL, pictures, tmp_path / "one", shards=2)
     done = subprocess.run(
         torchrun(2, tmp_path / "small.yaml", pictures, tmp_path / "two"),
         capture_output=True, text=True, timeout=400,
@@ -83,13 +79,15 @@ def test_two_processes_give_the_bits_of_one_with_two_shards(
     assert (one / "config.yaml").read_text() == (two / "config.yaml").read_text()
     assert sorted(p.name for p in one.iterdir()) == sorted(p.name for p in two.iterdir())
     assert len(list((two / "tensorboard").iterdir())) == 1
-    assert load_run(two)[1] == config
+    assert load_run(two)[1] == SMALL
 
 
 def test_a_killed_worker_is_started_again_from_the_last_checkpoint(
     pictures: Path, tmp_path: Path
 ) -> None:
-    config = dataclasses.replace(SMALL, steps=150, checkpoint_every=10)
+    """With the other kind of density control than above, without its resets: they leave nothing here."""
+    density = dataclasses.replace(DEFAULT, reset_every=1000)
+    config = dataclasses.replace(SMALL, density=density, steps=150, checkpoint_every=10)
     save_config(tmp_path / "small.yaml", config)
     train(config, pictures, tmp_path / "one", shards=2)
     out = tmp_path / "killed"
@@ -104,7 +102,7 @@ def test_a_killed_worker_is_started_again_from_the_last_checkpoint(
         assert len(workers) == 2
         os.kill(int(workers[1]), signal.SIGKILL)
         _, said = group.communicate(timeout=400)
-    assert group.returncode == 0, said[-3000:]
+    assert group.returncode == 0, said[-3000:].decode()
     assert b"SIGKILL" in said or b"Signal 9" in said or b"exitcode: -9" in said
     assert (out / SCENE).read_bytes() == (tmp_path / "one" / SCENE).read_bytes()
     assert not [p for p in out.rglob("*") if p.name.startswith(".")]

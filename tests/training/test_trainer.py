@@ -188,9 +188,9 @@ def test_random_backgrounds_change_with_the_step_and_keep_the_picture(swinging: 
     dataset = with_alpha(swinging)
     config = dataclasses.replace(SMALL, losses=Losses(random_background=True), steps=300)
     trainer = Trainer(config, dataset)
-    first = trainer._background()
+    first = trainer._background(0)
     trainer.step()
-    assert not torch.equal(first, trainer._background())
+    assert not torch.equal(first, trainer._background(1))
     for _ in range(299):
         report = trainer.step()
     # Pictures that stay on white while the drawing changes give 10 dB.

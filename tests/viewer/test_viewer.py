@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import urllib.error
@@ -18,10 +19,13 @@ from PIL import Image
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from clay4d.renderers import render
 from clay4d.renderers.keyframes import KeyFrame
-from clay4d.renderers.paths import read_path
+from clay4d.renderers.paths import look_at, read_path
 from clay4d.renderers.viewer import Viewer
 from clay4d.renderers.viewer.look import Look, covariances, draw, seen
+from clay4d.renderers.viewer.splats import colours_from
+from clay4d.renderers.viewer.viewer import _over
 from clay4d.scenes import Cameras, Gaussians
 from clay4d.scenes.fields import FieldScene, KPlanes, all_occupied
 
@@ -149,6 +153,29 @@ def test_motion_crop_depth_and_alpha() -> None:
     assert pictures["depth"][0, 0].tolist() == [0, 0, 0] and pictures["depth"].max() > 50
 
 
+def test_small_gaussians_are_drawn_as_the_scene_was_trained() -> None:
+    """Antialiased scenes in the viewer's pictures, too, cropped or not."""
+    scene = Moving()
+    scene.near, scene.eps2d, scene.antialiased = 0.01, 0.1, True  # type: ignore[attr-defined]
+    K = torch.tensor([[4.0, 0, 8], [0, 4, 8], [0, 0, 1]])
+    view = torch.eye(4)
+    view[2, 3] = 4.0
+    camera = Cameras(view[None], K[None], 16, 16, torch.tensor([0.5]))
+    truth = render(scene, camera, depth=False, backend="reference").images[0]
+    for look in (Look(), Look(crop=((-9.0, -9, -9), (9, 9, 9)))):
+        shown = draw(scene, camera, look, backend="reference")
+        assert np.abs(shown - 255 * truth.clamp(0, 1).numpy()).max() <= 0.51
+    plain = render(scene.at(0.5), camera, depth=False, backend="reference", background=(1, 1, 1))
+    assert (plain.images[0] - truth).abs().max() > 0.05, "the plain way would be seen"
+
+
+def test_what_a_picture_cuts_out_stands_on_the_scenes_background() -> None:
+    picture = np.array([[[10, 20, 30, 255], [200, 0, 0, 0], [100, 100, 100, 51]]], np.uint8)
+    over = _over(picture, (1.0, 1.0, 0.0))
+    assert over[0].tolist() == [[10, 20, 30], [255, 255, 0], [224, 224, 20]]
+    assert np.array_equal(_over(picture[..., :3], (1.0, 1.0, 1.0)), picture[..., :3])
+
+
 def test_covariances_turn_with_the_quaternions() -> None:
     quarter = torch.tensor([[2.0, 0, 0, 2.0]])  # 90° about z, not normalised
     scales = torch.tensor([[1.0, 2.0, 3.0]])
@@ -174,6 +201,64 @@ def test_a_page_follows_a_scene_that_changes(browser: Any) -> None:
     assert np.abs(pixels(page) - first).mean() > 0.1
     page.close()
     made.close()
+
+
+def redness(picture: np.ndarray[Any, Any]) -> int:
+    """Red less blue where a picture is brightest."""
+    flat = picture.reshape(-1, 3).astype(int)
+    brightest = flat[flat.sum(1).argmax()]
+    return int(brightest[0] - brightest[2])
+
+
+class TwoSided:
+    """A ball that is red from one side and blue from the other, on black."""
+
+    duration, background = 0.0, (0.0, 0.0, 0.0)
+
+    def at(self, time: float) -> Gaussians:
+        sh = torch.zeros(1, 4, 3)
+        sh[0, 3] = torch.tensor([1.0, 0.0, -1.0])  # along -x
+        one = {"scales": torch.full((1, 3), 0.3), "opacities": torch.full((1,), 0.99)}
+        still = Gaussians.from_points(torch.zeros(1, 3), torch.full((1, 3), 0.5), **one)
+        return dataclasses.replace(still, sh=torch.cat([still.sh, sh[:, 1:]], 1))
+
+
+def test_the_browser_shows_the_colours_of_the_pages_side(browser: Any) -> None:
+    made = Viewer(TwoSided(), port=0, backend="reference")
+    page, _, _ = opened(browser, made.url)
+    page.get_by_text("Camera path").wait_for(timeout=60_000)
+    page.wait_for_timeout(3000)
+    client = next(iter(made.server.get_clients().values()))
+    redder = []
+    for side in (3.0, -3.0):
+        client.camera.position = np.array([side, 0.3, 0.0])
+        client.camera.look_at = np.zeros(3)
+        ours = made.picture(made.camera(client), made.look)
+        truth = redness(ours)
+        for _ in range(30):  # until the page has it
+            page.wait_for_timeout(1000)
+            if abs(redness(pixels(page)[220:380, 480:720]) - truth) < 30:
+                break
+        redder += [redness(pixels(page)[220:380, 480:720]), truth]
+    page.close()
+    made.close()
+    assert redder[0] * redder[2] < 0 and min(map(abs, redder)) > 60, redder
+    assert abs(redder[0] - redder[1]) < 30 and abs(redder[2] - redder[3]) < 30, redder
+
+
+def test_colours_are_the_rasterisers() -> None:
+    g = torch.Generator().manual_seed(0)
+    many = Gaussians.from_points(torch.randn(50, 3, generator=g), torch.rand(50, 3, generator=g))
+    many = dataclasses.replace(many, sh=0.3 * torch.randn(50, 16, 3, generator=g))
+    eye = np.array([0.3, -4.0, 1.0])
+    K = torch.tensor([[900.0, 0, 1], [0, 900, 1], [0, 0, 1]])
+    for i in range(0, 50, 7):
+        one = Gaussians(**{n: v[i : i + 1].clone() for n, v in many.tensors().items()})
+        one = dataclasses.replace(one, opacities=torch.ones(1), scales=torch.ones(1, 3))
+        view = look_at(torch.from_numpy(eye)[None].float(), one.means[0])
+        camera = Cameras(view, K[None], 2, 2, torch.zeros(1))
+        drawn = render(one, camera, depth=False, backend="reference").images[0, 1, 1]
+        assert torch.allclose(drawn.clamp(0, 1), colours_from(one, eye)[0], atol=2e-3)
 
 
 def test_snapshot_and_record_come_as_files(viewer: Viewer, browser: Any, tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ import torch
 
 from clay4d.scenes import Dataset
 from clay4d.scenes.fields import FieldScene
-from clay4d.scenes.fields.kplanes import find_features
 from clay4d.training.fields.kernels import fade, note_depths
 from clay4d.training.frames import generator
 
@@ -63,10 +62,9 @@ class Occupancy:
         shift = torch.rand(len(chosen), 4, generator=generator(self.seed, 12, step)).numpy()
         sizes = np.array([shape[1], shape[2], shape[3], shape[0]], np.float32)
         points = ((places + shift) / sizes * 2 - 1).astype(np.float32)
-        features = torch.from_numpy(find_features(points, scene.field.planes, scene.field.levels))
-        density, _ = scene.field.density(features)
+        _, density = scene.field.find_density(points)
         # Faded once before anybody asks, so a depth of `LEAST` is enough.
-        depth = density.numpy() * np.float32(scene.step / scene.extent / FADE)
+        depth = density * np.float32(scene.step / scene.extent / FADE)
         note_depths(points, depth, self.grid)
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from clay4d.config import from_dict, to_dict
+from clay4d.scenes.claimed import only_sizes
 from clay4d.scenes.store import read_tensors, write_tensors
 from clay4d.scenes.store_checks import check_entries
 from clay4d.world_model.decoders import GaussianDecoder
@@ -126,52 +127,17 @@ class WorldModel(nn.Module):
             ValueError: a context of too many moments, thoughts outside 0 to 16.
         """
         k = self.dynamics.size.segment
-        draws = generator(seed, 11)
-        minds: list[Thoughts] = []
-        starts: list[float] = []
-
-        def think(mind: Mind, start: float, believe: Believe) -> Mind:
-            if watch is not None:
-                state = draws.get_state()
-
-                def again(other: Mind) -> Believed:
-                    draws.set_state(state)
-                    return believe(other)
-
-                watch(mind, start, again, 1009 * seed + len(minds))
-                draws.set_state(state)
-            had, mind = self.dynamics.reasoner.think(
-                mind, thoughts, disturbance=disturbance, seed=1009 * seed + len(minds)
-            )
-            minds.append(had)
-            starts.append(start)
-            return mind
-
-        def born(mind: Mind) -> Believed:
-            return self._born(mind, draws, temperature), None
-
-        if context is None:
-            mind = think(self.dynamics.begin(prompts), 0.0, born)
-            slots, _ = born(mind)
-            first, shown = whole_segment(slots, k), k
-        else:
-            shown = context.positions.shape[1]
-            if not 1 <= shown <= k:
-                raise ValueError(f"context got {shown} moments; expected 1 to {k}.")
-            mind = self.dynamics.begin(prompts, context.stage)
-            slots, first = context, whole_segment(context, k)
+        story = _Story(self, thoughts, seed, temperature, disturbance, watch)
+        mind, slots, first, shown = story.begin(prompts, context)
         mind = self.dynamics.read(mind, first, slots.looks, slots.present, 0)
         places, turns = [first.positions[:, k - shown :]], [first.quats[:, k - shown :]]
         index = 0
         while shown < frames:
 
             def ahead(mind: Mind, now: Segment = first, index: int = index) -> Believed:
-                futures = self.dynamics.next(mind, now, slots.looks, slots.present, index)
-                mode = draw_modes(futures.chances, draws, temperature)
-                chance = futures.chances.gather(1, mode[:, None])[:, 0]
-                return _posed(slots, *futures.choose(mode), first=(index + 1) * k), chance
+                return story.ahead(mind, now, slots, index)
 
-            mind = think(mind, shown / FPS, ahead)
+            mind = story.think(mind, shown / FPS, ahead)
             believed, _ = ahead(mind)
             index += 1
             first = Segment(believed.positions, believed.quats, believed.seen)
@@ -180,19 +146,82 @@ class WorldModel(nn.Module):
             turns.append(first.quats)
             shown += k
         positions, quats = torch.cat(places, 1)[:, :frames], torch.cat(turns, 1)[:, :frames]
-        return _posed(slots, positions, quats), Thinking(tuple(minds), tuple(starts))
+        return _posed(slots, positions, quats), Thinking(tuple(story.minds), tuple(story.starts))
 
-    def _born(self, mind: Mind, draws: torch.Generator, temperature: float) -> Slots:
+
+class _Story:
+    """One call of `imagine`: its draws, and what was thought on the way."""
+
+    def __init__(
+        self,
+        model: WorldModel,
+        thoughts: int,
+        seed: int,
+        temperature: float,
+        disturbance: Disturbance | None,
+        watch: Watch | None,
+    ) -> None:
+        self.model, self.thoughts, self.seed = model, thoughts, seed
+        self.temperature, self.disturbance, self.watch = temperature, disturbance, watch
+        self.draws = generator(seed, 11)
+        self.minds: list[Thoughts] = []
+        self.starts: list[float] = []
+
+    def begin(
+        self, prompts: Sequence[str], context: Slots | None
+    ) -> tuple[Mind, Slots, Segment, int]:
+        """The mind, the first slots, the segment that ends with them, and how many moments they are."""
+        dynamics = self.model.dynamics
+        k = dynamics.size.segment
+        if context is None:
+            mind = self.think(dynamics.begin(prompts), 0.0, self.born)
+            slots, _ = self.born(mind)
+            return mind, slots, whole_segment(slots, k), k
+        shown = context.positions.shape[1]
+        if not 1 <= shown <= k:
+            raise ValueError(f"context got {shown} moments; expected 1 to {k}.")
+        return dynamics.begin(prompts, context.stage), context, whole_segment(context, k), shown
+
+    def think(self, mind: Mind, start: float, believe: Believe) -> Mind:
+        """A stretch of thinking; what watches it changes no draw."""
+        seed = 1009 * self.seed + len(self.minds)
+        if self.watch is not None:
+            state = self.draws.get_state()
+
+            def again(other: Mind) -> Believed:
+                self.draws.set_state(state)
+                return believe(other)
+
+            self.watch(mind, start, again, seed)
+            self.draws.set_state(state)
+        had, mind = self.model.dynamics.reasoner.think(
+            mind, self.thoughts, disturbance=self.disturbance, seed=seed
+        )
+        self.minds.append(had)
+        self.starts.append(start)
+        return mind
+
+    def born(self, mind: Mind) -> Believed:
         """A drawn beginning."""
-        said = self.dynamics.announce(mind, self.config.encoder.objects)
+        dynamics = self.model.dynamics
+        said = dynamics.announce(mind, self.model.config.encoder.objects)
         present = said.present > 0
         present[:, 0] |= ~present.any(1)
-        positions, quats = self.dynamics.begin_somehow(mind, present, draws, temperature)
-        stage = self.dynamics.stage_mean.expand(len(present), -1)
+        positions, quats = dynamics.begin_somehow(mind, present, self.draws, self.temperature)
+        stage = dynamics.stage_mean.expand(len(present), -1)
         seen = present[:, None].expand(positions.shape[:3])
         times = torch.arange(positions.shape[1]).expand(len(present), -1) / FPS
-        looks = self.dynamics.looks_of(said.looks)
-        return Slots(looks, stage, positions, quats, seen, present, times)
+        looks = dynamics.looks_of(said.looks)
+        return Slots(looks, stage, positions, quats, seen, present, times), None
+
+    def ahead(self, mind: Mind, now: Segment, slots: Slots, index: int) -> Believed:
+        """A drawn future after segment `index`, `now`, and its chance."""
+        dynamics = self.model.dynamics
+        futures = dynamics.next(mind, now, slots.looks, slots.present, index)
+        mode = draw_modes(futures.chances, self.draws, self.temperature)
+        chance = futures.chances.gather(1, mode[:, None])[:, 0]
+        first = (index + 1) * dynamics.size.segment
+        return _posed(slots, *futures.choose(mode), first=first), chance
 
 
 def _posed(slots: Slots, positions: Tensor, quats: Tensor, *, first: int = 0) -> Slots:
@@ -219,7 +248,7 @@ def _claimed(
     if config.reasoning.size.layers > len(tensors) or config.reasoning.modes > LARGEST:
         raise ValueError(f"{path} got fewer tensors than layers; expected some for each.")
     try:
-        with torch.device("meta"):
+        with only_sizes():
             own = cls(config, codec, header["vocabulary"]).state_dict()
         for name in [*own, *tensors]:
             if name not in tensors or name not in own or own[name].shape != tensors[name].shape:

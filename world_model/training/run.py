@@ -98,11 +98,7 @@ def _train(
         ensure_world_kernels()
     resume = resume and (out / "config.yaml").is_file()
     if resume:
-        beside = ("data", "perception_run", "shards")
-        kept = load_config(dict, out / "config.yaml")
-        config = load_config(WorldModelConfig, out / "config.yaml", but=beside)
-        perception = kept.get("perception_run") if perception is None else perception
-        shards = kept.get("shards", 1)
+        config, perception, shards = _begun(out, perception)
     elif (out / "config.yaml").exists():
         raise ValueError(f"{out} holds a run already; expected a new folder. Or use --resume.")
     shards = processes.count() if shards is None else shards
@@ -117,10 +113,35 @@ def _train(
         where = None if perception is None else str(perception)
         more = {} if shards == 1 else {"shards": shards}
         save_config(out / "config.yaml", config, data=str(data), perception_run=where, **more)
-    model = new_model(config, worlds)
     how = How(resume, shards)
-    _perceive(model, shared, worlds, out, how)
     folder = out if perception is None else Path(perception)
+    model = _trained(new_model(config, worlds), shared, worlds, out, how, folder=folder)
+    if processes.is_first():
+        model.save(out / MODEL, **_notes(config, data, worlds))
+        judge = folder / JUDGE
+        known = LooksJudge.load(judge) if judge.is_file() else None
+        write_scores(out / "metrics.json", model, data, judge=known)
+    processes.wait()
+    return model
+
+
+def _begun(
+    out: Path, perception: str | Path | None
+) -> tuple[WorldModelConfig, str | Path | None, int]:
+    """Config, perception and shards of a run that goes on."""
+    beside = ("data", "perception_run", "shards")
+    kept = load_config(dict, out / "config.yaml")
+    config = load_config(WorldModelConfig, out / "config.yaml", but=beside)
+    perception = kept.get("perception_run") if perception is None else perception
+    return config, perception, kept.get("shards", 1)
+
+
+def _trained(
+    model: WorldModel, shared: WorldModel | None, worlds: WorldSet, out: Path, how: How, *, folder: Path
+) -> WorldModel:  # fmt: skip
+    """The model after all its stages; `folder` is where its perception is from."""
+    config = model.config
+    _perceive(model, shared, worlds, out, how)
     with processes.first_then_others():
         cached = cached_worlds(
             worlds, model.encoder, folder / SLOTS, context=config.reasoning.segment, seed=0
@@ -131,12 +152,6 @@ def _train(
     stage = ReasoningStage(config.reasoning, model, cached, seed=config.seed)
     how.run(stage, out, every=config.checkpoint_every, keep=config.keep_checkpoints)
     _tune(model, worlds, out, how)
-    if processes.is_first():
-        model.save(out / MODEL, **_notes(config, data, worlds))
-        judge = folder / JUDGE
-        known = LooksJudge.load(judge) if judge.is_file() else None
-        write_scores(out / "metrics.json", model, data, judge=known)
-    processes.wait()
     return model
 
 

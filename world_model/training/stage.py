@@ -10,16 +10,17 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from torch import Tensor, nn
 
 from clay4d import processes
 from clay4d.scenes.store import read_tensors, write_tensors
 from clay4d.scenes.store_checks import check_entries, check_like
+from clay4d.training.progress import columns
 
 FORMAT = "clay4d-world-checkpoint-1"
 LOG_EVERY = 20
@@ -230,35 +231,39 @@ def run_stage(
         run.save(_kept(out, stage, 0))
     writer = SummaryWriter(str(out / "tensorboard"), purge_step=run.done)
     began = time.monotonic() - run.seconds
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
-        TimeRemainingColumn(), TextColumn("{task.fields[state]}"),
-    )  # fmt: skip
-    with Progress(*columns, refresh_per_second=2) as progress:
+    with Progress(*columns(), refresh_per_second=2) as progress:
         task = progress.add_task(stage.name, total=stage.steps, state="", completed=run.done)
         recent: list[dict[str, float]] = []
         while run.done < stage.steps:
             recent.append(run.step())
             saves = run.done % every == 0 or run.done == stage.steps
             if run.done % LOG_EVERY == 0 or saves:
-                means = _means(recent)
+                said = _log(writer, run, recent)
                 recent = []
-                for name, value in means.items():
-                    writer.add_scalar(f"{stage.name}/{name}", value, run.done)
-                said = ", ".join(f"{k} {v:.3g}" for k, v in means.items())
                 progress.update(task, completed=run.done, state=said)
             if saves:
                 run.seconds = time.monotonic() - began
-                run.save(checkpoint)
-                if keep:
-                    run.save(_kept(out, stage, run.done))
-                stage.preview(out / "previews", run.done)
+                _checkpoint(run, out, checkpoint, keep=keep)
                 if not progress.console.is_terminal:
-                    print(
-                        f"{stage.name} {run.done}/{stage.steps}, {run.seconds:.0f} s: {said}",
-                        flush=True,
-                    )
+                    at = f"{stage.name} {run.done}/{stage.steps}, {run.seconds:.0f} s"
+                    print(f"{at}: {said}", flush=True)
     writer.close()
+
+
+def _log(writer: Any, run: Run, recent: list[dict[str, float]]) -> str:
+    """Add the means of the last steps to the curves; gives them as a line."""
+    means = _means(recent)
+    for name, value in means.items():
+        writer.add_scalar(f"{run.stage.name}/{name}", value, run.done)
+    return ", ".join(f"{k} {v:.3g}" for k, v in means.items())
+
+
+def _checkpoint(run: Run, out: Path, checkpoint: Path, *, keep: bool) -> None:
+    """Write the checkpoint, and a picture of how far it is."""
+    run.save(checkpoint)
+    if keep:
+        run.save(_kept(out, run.stage, run.done))
+    run.stage.preview(out / "previews", run.done)
 
 
 def _kept(out: Path, stage: Stage, step: int) -> Path:

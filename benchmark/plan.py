@@ -1,0 +1,136 @@
+"""What `clay4d benchmark all` is about to do, and how long it will take: said before it begins.
+
+The time is the sum over all missing answers of the seconds that one of that system was measured to take.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clay4d.benchmark.registry import SOURCES, system_of
+from clay4d.benchmark.run import PARTIAL, asked_of, config_of
+from clay4d.benchmark.suites import SUITES
+
+ORDER = (
+    "renderer", "predict", "generate", "thoughts", "thoughts-ood", "real", "reconstruct", "ood", "hidden-physics",
+)  # fmt: skip
+"""Suites in the order they run in: short ones first."""
+SECONDS: dict[str, float] = {
+    "static": 0.1, "constant-velocity": 0.1, "engine-nominal": 0.3, "engine-true": 0.3,
+    "engine-residual": 0.35, "engine-fitted": 1.3, "engine-fitted-air": 8.0, "engine-fitted-terms": 60.0,
+    "world-model": 0.25, "planner-engine": 6.1, "world-model-prompted": 0.8, "true-world": 0.1,
+}  # fmt: skip
+"""Of one answer about a world, by system, one thread of a CPU core; those of `OF_SOURCE` go before."""
+OF_SOURCE: dict[str, dict[str, float]] = {
+    "renderer": {"cpu": 2.0, "torch-reference": 2.0},
+    "real": {},
+    "captured": {"nearest-picture": 5.0},
+}
+"""The same of suites that ask about something else."""
+OTHERWISE = 1.0
+"""Of a system that nobody timed."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One suite: how much of it there is, and what is missing of it."""
+
+    suite: str
+    path: Path | None = None
+    """Where its data is."""
+    scenes: int = 0
+    answers: int = 0
+    left: int = 0
+    """Answers that are missing."""
+    seconds: float = 0.0
+    """For these."""
+    reason: str = ""
+    """Why it is skipped."""
+
+
+def plan(
+    out: str | Path, suites: Sequence[str] = ORDER, *, data: str | Path | None = None,
+    real: str | Path | None = None, limit: int | None = None, seeds: int | None = None,
+) -> list[Planned]:  # fmt: skip
+    """What is to be done for each suite, what a stopped run left in `out` taken off.
+
+    Raises:
+        FileNotFoundError, ValueError: a folder without the data it was given for.
+    """
+    return [_planned(Path(out), name, data, real, limit, seeds) for name in suites]
+
+
+def _planned(
+    out: Path, name: str, data: str | Path | None, real: str | Path | None, limit: int | None, seeds: int | None
+) -> Planned:  # fmt: skip
+    kind = SUITES[name].source
+    given = real if kind == "real" else data
+    if given is None and kind != "renderer":
+        lacks = "no real data was given (--real)" if kind == "real" else "no worlds were given (--data)"  # fmt: skip
+        return Planned(name, reason=lacks)
+    config = config_of(name, (), limit, seeds)
+    path = out / name if kind == "renderer" else Path(str(given))
+    places = SOURCES[kind](config, path).places()
+    asked = asked_of(config, places)
+    whole = (out / name / "results.json").is_file()
+    missing = {} if whole else {k: v for k, v in asked.items() if k not in _kept(out / name)}
+    seconds = sum(seconds_of(kind, system) for _, system, _, _ in missing.values())
+    return Planned(
+        name, None if kind == "renderer" else path, len(places), len(asked), len(missing), seconds
+    )
+
+
+def _kept(folder: Path) -> set[str]:
+    """Keys of the answers that a stopped run left."""
+    place = folder / PARTIAL
+    if not place.is_file():
+        return set()
+    lines = place.read_text(encoding="utf-8").splitlines(keepends=True)
+    return {json.loads(line)["key"] for line in lines if line.endswith("\n")}
+
+
+def seconds_of(source: str, system: str) -> float:
+    """Of one answer; systems whose names begin alike take as long.
+
+    >>> seconds_of("worlds", "world-model-16") == seconds_of("worlds", "world-model")
+    True
+    """
+    known, system = SECONDS | OF_SOURCE.get(source, {}), system_of(system)
+    for name in sorted(known, key=len, reverse=True):
+        if system == name or system.startswith(f"{name}-"):
+            return known[name]
+    return OTHERWISE
+
+
+def lines(plans: Iterable[Planned]) -> list[str]:
+    """The plan as a table."""
+    plans = list(plans)
+    rows = [f"{'suite':<16}{'scenes':>8}{'answers':>9}{'missing':>9}  about"]
+    for p in plans:
+        rows.append(
+            f"{p.suite:<16}skipped: {p.reason}" if p.reason
+            else f"{p.suite:<16}{p.scenes:>8}{p.answers:>9}{p.left:>9}  {spoken(p.seconds)}"
+        )  # fmt: skip
+    rows.append(f"{'in all':<33}{sum(p.left for p in plans):>9}  {spoken(sum(p.seconds for p in plans))}")  # fmt: skip
+    return rows
+
+
+def spoken(seconds: float) -> str:
+    """A duration in words.
+
+    >>> spoken(20), spoken(61), spoken(7300)
+    ('below a minute', '1 min', '2 h 02 min')
+    """
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "below a minute" if seconds else "nothing"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def say_plan(plans: Iterable[Planned], say: Callable[[str], None] = print) -> None:
+    """Say it line by line."""
+    for line in lines(plans):
+        say(line)
