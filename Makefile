@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Processes that share the tests, a file at a time.
 JOBS ?= 2
 
-.PHONY: demo test lint types kernels links blender genesis mitsuba nerfstudio report bench format docs fuzz kills distributed torchrun
+.PHONY: demo test lint types kernels links blender genesis mitsuba nerfstudio report bench format docs fuzz kills soak distributed torchrun
 
 # A small scene: simulated, trained on and shown in about three minutes; nothing is downloaded.
 demo: runs/demo/index.html
@@ -89,6 +89,10 @@ fuzz: .venv/ready
 # 50 random kill -9 of the long commands, each run again after; the same bits must come of it.
 kills: .venv/ready
 	$(BIN)/python tests/hardening/kills.py --kills $(or $(KILLS),50)
+
+# The viewer with 20 clients for 5 minutes, and training for MINUTES (60): nothing may grow.
+soak: .venv/ready
+	$(BIN)/python tests/hardening/soak.py --minutes $(or $(MINUTES),60)
 
 # Installs Ray and runs the tests that need it, on a cluster of two nodes and with real kills.
 distributed: .venv/ready

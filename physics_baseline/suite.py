@@ -56,4 +56,4 @@ def simulate_one(what: str, out: Path, options: dict[str, Any]) -> None:
         simulate(what, out, **options)
     except ValueError as error:
         # Of the plain type, which other machines' processes can hand back.
-        raise ValueError(f"{what}: {error}") from None
+        raise ValueError(f"{what[:200]!r}: {error}") from None

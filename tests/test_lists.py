@@ -105,7 +105,7 @@ def test_a_suite_is_simulated_line_by_line_and_goes_on(
     assert bits(tmp_path / "out/0001") == bits(tmp_path / "alone")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["0000", "0001", NAME]
     listed(prompts, FALL, ROLL, "qwertz xyzzy")
-    assert main(command) == 2 and "clay4d: qwertz xyzzy: " in capsys.readouterr().err
+    assert main(command) == 2 and "clay4d: 'qwertz xyzzy': " in capsys.readouterr().err
     assert main(["simulate", FALL, "--out", str(tmp_path / "b"), "--distributed"]) == 2
     assert "distributed got 'local' for one scene; expected a list" in capsys.readouterr().err
 

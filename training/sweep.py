@@ -68,4 +68,4 @@ def train_one(job: Job, out: Path, split: str | None) -> dict[str, Any] | None:
         return None if split is None else evaluate_run(out, split=split)
     except ValueError as error:
         # Of the plain type, which other machines' processes can hand back.
-        raise ValueError(f"{job.line}: {error}") from None
+        raise ValueError(f"{job.line[:200]!r}: {error}") from None

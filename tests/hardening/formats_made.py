@@ -244,6 +244,22 @@ def _read_answer(folder: Path) -> None:
     _scene((folder / "scene.json").read_text(encoding="utf-8", errors="replace"), "a ball", 0)
 
 
+def _list(folder: Path) -> list[Seed]:
+    from clay4d.lists import begin_list
+
+    (folder / "runs.txt").write_text("# two\ndnerf --data a\nquick --data 'b c' --seed 3\n")
+    begin_list(folder / "out", ["dnerf --data a", "quick"], split="val")
+    (folder / "out/0000").mkdir()
+    (folder / "out/0000/there").touch()
+    return [collected(folder)]
+
+
+def _read_list(folder: Path) -> None:
+    from clay4d.lists import begin_list, read_list
+
+    begin_list(folder / "out", read_list(folder / "runs.txt"), split="val")
+
+
 MADE_FORMATS = (
     Format("checkpoint", _checkpoint, _read_checkpoint),
     Format("worlds", _worlds, _read_worlds),
@@ -255,4 +271,5 @@ MADE_FORMATS = (
     Format("mcp", _messages, _read_messages),
     Format("trace", _trace, _read_trace),
     Format("llm-answer", _answers, _read_answer),
+    Format("list", _list, _read_list),
 )
