@@ -266,10 +266,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"clay4d: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemError) as error:
+        if not _interrupted(error):
+            raise
         print("clay4d: stopped; a training run goes on with --resume.", file=sys.stderr)
         return 130
     return 0
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is what an error comes of: within Numba's C code it turns into a SystemError."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
 
 
 def _train(args: list[str]) -> None:

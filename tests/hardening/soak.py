@@ -285,8 +285,8 @@ def viewer(folder: Path, seconds: float, clients: int) -> dict[str, Any]:
     told |= {"clients": clients, "seconds": round(seconds), "errors": errors[:3]}
     told["hung_up"] = sum(len(c.late) for c in crowd)
     told |= {"pages": sum(c.pages for c in crowd), "sockets": sum(c.sockets for c in crowd)}
-    if errors or not (told["pages"] and told["sockets"]):
-        wrong.append(f"{len(errors)} visits failed, {told['pages']} pages and {told['sockets']} sockets did not")  # fmt: skip
+    if errors or not told["pages"] + told["sockets"]:
+        wrong.append(f"{len(errors)} visits failed, and {told['pages'] + told['sockets']} did not")
     if "Traceback" in log.read_text() or "most recent call first" in log.read_text():
         wrong.append(f"it said {log.read_text()[-3000:]}")
     return {**told, "wrong": wrong + wrong_end}

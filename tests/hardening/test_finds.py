@@ -1,4 +1,4 @@
-"""What fuzzing found, each kept: these once left as another error, or took memory without end."""
+"""What fuzzing and soaking found, each kept: these once left as another error, or took memory without end."""
 
 from __future__ import annotations
 
@@ -137,3 +137,26 @@ def test_weights_that_claim_networks_too_large(tmp_path: Path) -> None:
         _small_worlds()[1].save(path)
         resaved(path, lambda h: h.update({key: wrong}))  # noqa: B023
         refused(lambda: WorldModel.load(path))
+
+
+def test_ctrl_c_within_a_kernel_is_ctrl_c(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The soak test's find: Numba's C code turns it into a SystemError, and training left a traceback."""
+    from clay4d import cli
+
+    def kernel() -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise SystemError("skin returned a result with an exception set") from error
+
+    def broken() -> None:
+        raise SystemError("of another kind")
+
+    monkeypatch.setitem(cli.COMMANDS, "demo", kernel)
+    assert cli.main(["demo"]) == 130
+    assert "clay4d: stopped; a training run goes on" in capsys.readouterr().err
+    monkeypatch.setitem(cli.COMMANDS, "demo", broken)
+    with pytest.raises(SystemError, match="of another kind"):
+        cli.main(["demo"])
