@@ -93,7 +93,7 @@ RESPELLINGS: tuple[tuple[str, str], ...] = (
     (r"(?:a )?breath of (?:wind|air)\b", "a breeze"),
     (r"what (?:happens|would happen) (?:when|if)\b", ""),
     (r"(?:another|a further) one\b", "another"),
-    (r"(?:watch|see|observe|let us see|have) (?=(?:an?|the|some|one|two|three|four|five) )", ""),
+    (r"(?:watch|(?:we |you )?(?:can )?see|observe|let us see|have) (?=(?:an?|the|some|one|two|three|four|five) )", ""),
     (r"(?:comes?|came|goes|went|gets?) (?=[a-z]+ing\b)", ""),
     (r"(?<!after )(?<!for )(?<!in )a (?:second|third|fourth) (?!later|it\b|the\b|an?\b|and\b)(?=[a-z])", "another "),
     (r"with a side of (?=\d)", "with a width of "),

@@ -331,7 +331,7 @@ SAID = [
 ]
 CONTENT = sorted(
     " ".join(key) for key, readings in lexicon().items()
-    if set(readings) & {"ADJ", "NUM", "PREP", "DIR", "NOUN", "GROUP"} and not set(readings) & {"ADV", "FILLER"}
+    if set(readings) & {"ADJ", "NUM", "DIR", "NOUN", "GROUP"} and not set(readings) & {"ADV", "PREP", "FILLER"}
 )  # fmt: skip
 
 
@@ -374,8 +374,7 @@ def test_no_content_word_is_passed_over(prompt: str, word: str, at: int) -> None
     assert (
         quality is not None and (quality.flag or quality == n.Quality(quality.doc))
         or kind in ("material", "colour", "quality")  # As it is anyway: a wooden crate.
-        or word == "after"  # The prompt is what came before something, and all there is.
-        or v.PREPOSITIONS.get(word) == "across" and "down" in prompt
+        or word in ("to the right", "rightwards", "from left to right")  # As everything goes.
         or "NOUN" in readings and readings["NOUN"][0].shape == "floor"
         or readings.keys() & {"GROUP", "NUM"}
     ), explained  # fmt: skip
