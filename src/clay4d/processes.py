@@ -15,7 +15,10 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import distributed_c10d
 
+MEETING = timedelta(minutes=2)
+"""How long processes that begin wait for each other; then an error lets torchrun start them once more."""
 PATIENCE = timedelta(hours=12)
 """How long one process waits for another, such as for the first to encode all worlds. Torchrun itself
 ends the others when one dies."""
@@ -52,7 +55,11 @@ def together() -> Iterator[None]:
     if asked() == 1 or _several():
         yield
         return
-    dist.init_process_group("gloo", timeout=PATIENCE)
+    store, own, several = next(dist.rendezvous("env://", timeout=MEETING))
+    # Torchrun's store outlives a restart: without a place of its own, a group reads the addresses of the last.
+    fresh = dist.PrefixStore(f"start-{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+    dist.init_process_group("gloo", store=fresh, rank=own, world_size=several, timeout=MEETING)
+    distributed_c10d._set_pg_timeout(PATIENCE)
     try:
         yield
     finally:

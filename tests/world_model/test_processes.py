@@ -55,6 +55,14 @@ def finish(command: list[str]) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+def children_of(process: int) -> list[int]:
+    return [int(c) for c in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def command_of(process: int) -> bytes:
+    return Path(f"/proc/{process}/cmdline").read_bytes()
+
+
 def test_two_processes_give_the_bits_of_one_with_twice_the_batches(
     one: Path, preset: Path, small_worlds: Path, tmp_path: Path
 ) -> None:
@@ -72,15 +80,19 @@ def test_a_killed_worker_is_started_again_from_the_last_checkpoint(
     out = tmp_path / "killed"
     command = torchrun(2, preset, small_worlds, out, "--max-restarts=3")
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as group:
-        end = time.monotonic() + 400
-        while not (out / "perception.checkpoint.safetensors").exists():
-            assert time.monotonic() < end and group.poll() is None
-            time.sleep(0.002)
-        children = Path(f"/proc/{group.pid}/task/{group.pid}/children").read_text().split()
-        workers = [c for c in children if b"train-world" in Path(f"/proc/{c}/cmdline").read_bytes()]
-        assert len(workers) == 2
-        os.kill(int(workers[1]), signal.SIGKILL)
-        _, said = group.communicate(timeout=400)
+        try:
+            end = time.monotonic() + 400
+            while not (out / "perception.checkpoint.safetensors").exists():
+                assert time.monotonic() < end and group.poll() is None
+                time.sleep(0.002)
+            workers = [c for c in children_of(group.pid) if b"train-world" in command_of(c)]
+            assert len(workers) == 2
+            os.kill(workers[1], signal.SIGKILL)
+            _, said = group.communicate(timeout=400)
+        finally:
+            # Leaving the block waits for the group, which must not be for ever.
+            for process in (*children_of(group.pid), group.pid) if group.poll() is None else ():
+                os.kill(process, signal.SIGKILL)
     assert group.returncode == 0, said[-3000:].decode()
     assert b"SIGKILL" in said or b"Signal 9" in said or b"exitcode: -9" in said
     assert bits(out) == bits(one)
