@@ -19,19 +19,13 @@ ORDER = (
 )  # fmt: skip
 """Suites in the order they run in: short ones first."""
 SECONDS: dict[str, float] = {
-    "static": 0.1, "constant-velocity": 0.1, "engine-nominal": 0.3, "engine-true": 0.3,
-    "engine-residual": 0.35, "engine-fitted": 1.3, "engine-fitted-air": 8.0, "engine-fitted-terms": 60.0,
-    "world-model": 0.25, "planner-engine": 6.1, "world-model-prompted": 0.8, "true-world": 0.1,
+    "static": 0.11, "constant-velocity": 0.12, "engine-nominal": 0.23, "engine-fitted": 1.2,
+    "engine-fitted-air": 8.4,
+    "world-model": 0.2, "planner-engine": 6.0, "world-model-prompted": 0.82, "true-world": 0.02,
 }  # fmt: skip
-"""Of one answer about a world, by system, one thread of a CPU core; those of `OF_SOURCE` go before."""
-OF_SOURCE: dict[str, dict[str, float]] = {
-    "renderer": {"cpu": 2.0, "torch-reference": 2.0},
-    "real": {},
-    "captured": {"nearest-picture": 5.0},
-}
+"""Of one answer about a world, by system, means over 3 to 200 test worlds on one core; those of `OF_SOURCE` go before."""
+OF_SOURCE: dict[str, dict[str, float]] = {"renderer": {}, "real": {}, "captured": {}}
 """The same of suites that ask about something else."""
-OTHERWISE = 1.0
-"""Of a system that nobody timed."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +40,9 @@ class Planned:
     left: int = 0
     """Answers that are missing."""
     seconds: float = 0.0
-    """For these."""
+    """For these, as far as their systems were timed."""
+    untimed: int = 0
+    """How many of these answers are of systems that nobody timed."""
     reason: str = ""
     """Why it is skipped."""
 
@@ -77,10 +73,11 @@ def _planned(
     asked = asked_of(config, places)
     whole = (out / name / "results.json").is_file()
     missing = {} if whole else {k: v for k, v in asked.items() if k not in _kept(out / name)}
-    seconds = sum(seconds_of(kind, system) for _, system, _, _ in missing.values())
+    took = [seconds_of(kind, system) for _, system, _, _ in missing.values()]
     return Planned(
-        name, None if kind == "renderer" else path, len(places), len(asked), len(missing), seconds
-    )
+        name, None if kind == "renderer" else path, len(places), len(asked), len(missing),
+        sum(t for t in took if t is not None), sum(t is None for t in took),
+    )  # fmt: skip
 
 
 def _kept(folder: Path) -> set[str]:
@@ -92,17 +89,18 @@ def _kept(folder: Path) -> set[str]:
     return {json.loads(line)["key"] for line in lines if line.endswith("\n")}
 
 
-def seconds_of(source: str, system: str) -> float:
-    """Of one answer; systems whose names begin alike take as long.
+def seconds_of(source: str, system: str) -> float | None:
+    """Of one answer; systems whose names begin alike take as long. None: nobody timed it.
 
     >>> seconds_of("worlds", "world-model-16") == seconds_of("worlds", "world-model")
     True
     """
-    known, system = SECONDS | OF_SOURCE.get(source, {}), system_of(system)
+    known = OF_SOURCE[source] if source in OF_SOURCE else SECONDS
+    system = system_of(system)
     for name in sorted(known, key=len, reverse=True):
-        if system == name or system.startswith(f"{name}-"):
+        if system == name or (name == "world-model" and system.startswith(f"{name}-")):
             return known[name]
-    return OTHERWISE
+    return None
 
 
 def lines(plans: Iterable[Planned]) -> list[str]:
@@ -112,10 +110,14 @@ def lines(plans: Iterable[Planned]) -> list[str]:
     for p in plans:
         rows.append(
             f"{p.suite:<16}skipped: {p.reason}" if p.reason
-            else f"{p.suite:<16}{p.scenes:>8}{p.answers:>9}{p.left:>9}  {spoken(p.seconds)}"
+            else f"{p.suite:<16}{p.scenes:>8}{p.answers:>9}{p.left:>9}  {spoken(p.seconds)}{_more(p.untimed)}"
         )  # fmt: skip
-    rows.append(f"{'in all':<33}{sum(p.left for p in plans):>9}  {spoken(sum(p.seconds for p in plans))}")  # fmt: skip
+    rows.append(f"{'in all':<33}{sum(p.left for p in plans):>9}  {spoken(sum(p.seconds for p in plans))}{_more(sum(p.untimed for p in plans))}")  # fmt: skip
     return rows
+
+
+def _more(untimed: int) -> str:
+    return f", and {untimed} answers that nobody timed" if untimed else ""
 
 
 def spoken(seconds: float) -> str:

@@ -48,7 +48,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     def planned(out: Path, suites: Any, **options: Any) -> list[Planned]:
         lacks = {"real": "no real data was given (--real)"}
-        return [Planned(n, tmp, 2, 4, 4, 60.0, lacks.get(n, "")) for n in suites]
+        return [Planned(n, tmp, 2, 4, 4, 60.0, reason=lacks.get(n, "")) for n in suites]
 
     tmp = Path("worlds")
     monkeypatch.setattr(everything, "run_suite", run_suite)
@@ -80,8 +80,8 @@ def test_suites_run_in_turn_and_are_not_run_again(
 
 def test_every_suite_is_part_of_it() -> None:
     assert set(SUITES) - {"smoke"} == set(ORDER)
-    systems = {(s.source, n) for k, s in SUITES.items() if k != "smoke" for n in s.systems}
-    assert all(seconds_of(*pair) > 0 for pair in systems)
+    assert seconds_of("worlds", "world-model-noise-4") == seconds_of("worlds", "world-model")
+    assert seconds_of("worlds", "constant-acceleration") is None  # and not constant-velocity's
 
 
 @pytest.fixture
@@ -102,10 +102,12 @@ def test_the_plan_counts_answers_and_what_they_take(tmp_path: Path, worlds: Path
     found = {p.suite: p for p in plan(tmp_path / "out", ("predict", "real"), data=worlds)}
     count = len(SUITES["predict"].systems)
     assert (found["predict"].scenes, found["predict"].answers) == (3, 3 * count)
-    each = sum(seconds_of("worlds", s) for s in SUITES["predict"].systems)
-    assert found["predict"].seconds == pytest.approx(3 * each)
+    each = [seconds_of("worlds", s) for s in SUITES["predict"].systems]
+    assert found["predict"].seconds == pytest.approx(3 * sum(t or 0 for t in each))
+    assert found["predict"].untimed == 3 * each.count(None)
     assert "--real" in found["real"].reason and not found["real"].seconds
-    text = "\n".join(lines(found.values()))
+    text = "\n".join(lines([*found.values(), Planned("ood", left=7, seconds=90.0, untimed=5)]))
+    assert "2 min, and 5 answers that nobody timed" in text
     assert "skipped: no real data" in text and f"{3 * count}" in text
     twice = plan(tmp_path / "out", ("predict",), data=worlds, seeds=2, limit=1)[0]
     assert twice.answers == count + 1  # the world model alone draws

@@ -126,7 +126,8 @@ def test_a_killed_run_goes_on_to_the_same_numbers(
 
     def bare(results: object) -> list[object]:
         return [
-            dataclasses.replace(m, seconds=None, peak_memory_mb=None) for m in results.measurements
+            dataclasses.replace(m, seconds=None, cpu_seconds=None, peak_memory_mb=None)
+            for m in results.measurements
         ]  # type: ignore[attr-defined]
 
     assert bare(again) == bare(whole[0]) and again.hypotheses == whole[0].hypotheses

@@ -93,7 +93,7 @@ def test_a_killed_worker_is_started_again_from_the_last_checkpoint(
     out = tmp_path / "killed"
     command = torchrun(2, tmp_path / "small.yaml", pictures, out, "--max-restarts=3")
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as group:
-        end = time.monotonic() + 200
+        end = time.monotonic() + 400
         while not (out / CHECKPOINT).exists():
             assert time.monotonic() < end and group.poll() is None
             time.sleep(0.002)
