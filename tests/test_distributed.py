@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,6 +116,69 @@ def test_the_benchmark_measures_the_same_on_a_cluster(cluster: Any, tmp_path: Pa
     values = [[(m.system, m.scene, m.metric, m.horizon, m.value) for m in f.measurements] for f in found]  # fmt: skip
     assert values[0] == values[1] and len(values[0]) > 4
     assert found[0].hypotheses == found[1].hypotheses
+
+
+def test_a_cluster_simulates_the_same_suite(cluster: Any, tmp_path: Path) -> None:
+    from clay4d.physics_baseline.suite import simulate_suite
+
+    colours = ("red", "green", "blue")
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("\n".join(f"a {c} ball falls for 0.2 seconds at 10 fps" for c in colours))
+    for name, more in (("here", {}), ("there", {"distributed": cluster.address})):
+        simulate_suite(prompts, tmp_path / name, rig=1, **more)
+    here, there = whole(tmp_path / "here"), whole(tmp_path / "there")
+    assert here == there and "0002/scene.safetensors" in here
+    # A rerun makes what is missing.
+    shutil.rmtree(tmp_path / "there/0001")
+    made = (tmp_path / "there/0000/scene.json").stat().st_mtime_ns
+    simulate_suite(prompts, tmp_path / "there", rig=1, distributed=cluster.address)
+    assert whole(tmp_path / "there") == here
+    assert (tmp_path / "there/0000/scene.json").stat().st_mtime_ns == made
+
+
+def whole(folder: Path) -> dict[str, bytes]:
+    """All files but those that tell the time."""
+    told = ("trace.json", "checkpoint.safetensors")
+    return {
+        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.name not in told and "tensorboard" not in p.parts
+    }  # fmt: skip
+
+
+SWEEP = """
+import sys
+from clay4d.cli import main
+main(["sweep", sys.argv[1], "--out", sys.argv[2], "--split", "test", "--distributed", sys.argv[3]])
+"""
+
+
+def test_a_killed_sweep_goes_on_to_the_same_bits(
+    cluster: Any, swinging: Any, tmp_path: Path
+) -> None:
+    import yaml
+
+    from clay4d.cli import main
+    from clay4d.scenes.loaders import write_transforms
+
+    splits = {n: (v.cameras, [v.pixels(i) for i in range(len(v))]) for n, v in swinging.splits.items()}  # fmt: skip
+    write_transforms(tmp_path / "data", splits, duration=swinging.duration, bounds=swinging.bounds)
+    tiny = tmp_path / "tiny.yaml"
+    tiny.write_text(yaml.safe_dump({"steps": 300, "checkpoint_every": 10, "start": {"count": 100}}))
+    runs = tmp_path / "runs.txt"
+    runs.write_text("\n".join(f"{tiny} --data {tmp_path}/data --seed {k}" for k in range(3)))
+    assert main(["sweep", str(runs), "--out", str(tmp_path / "here"), "--split", "test"]) == 0
+    there = tmp_path / "there"
+    driver = subprocess.Popen([sys.executable, "-c", SWEEP, runs, there, cluster.address])
+    end = time.monotonic() + 200
+    while not list(there.glob("*/checkpoint.safetensors")):
+        assert time.monotonic() < end and driver.poll() is None
+        time.sleep(0.01)
+    driver.kill()
+    driver.wait()
+    time.sleep(1.0)  # its workers are stopped by the cluster
+    again = ["sweep", str(runs), "--out", str(there), "--split", "test"]
+    assert main([*again, "--distributed", cluster.address]) == 0
+    assert whole(tmp_path / "here") == whole(there)
 
 
 def test_a_node_that_is_switched_off_loses_nothing(cluster: Any, tmp_path: Path) -> None:

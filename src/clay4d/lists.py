@@ -56,7 +56,7 @@ def begin_list(out: Path, lines: Sequence[str], **options: Any) -> list[Path]:
         had = _read(out / NAME)
         if had["options"] != options:
             raise ValueError(
-                f"out got {out}, which has results of other options ({str(had['options'])[:200]}); expected "
+                f"out got {out}, which has results of other options ({str(had['options'])[:200]!r}); expected "
                 "the same ones, or a new folder."
             )
         kept = {p.name for p in out.iterdir()}

@@ -1,7 +1,7 @@
 """Fuzzing of every format that clay4d reads: `python tests/hardening/fuzz.py [FORMAT …] --cases 10000`.
 
 Cases come in chunks with a seed each, in a process of their own that may take 2 GB beyond what it has
-after a first good file; a case that takes longer than 5 seconds, dies, or raises anything but a
+after a first good file; a case that takes more than 5 seconds of a processor, dies, or raises anything but a
 ValueError or FileNotFoundError of one line in the house style is a find. Finds are kept with the files
 that caused them. What is done is noted after each chunk, so that a run that was stopped goes on.
 """
@@ -39,18 +39,18 @@ class TooLong(BaseException):
 
 @contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Stop what runs longer, as far as Python is asked now and then."""
+    """Stop what computes longer, as far as Python is asked now and then; a busy machine's time is not its own."""
 
     def stop(*_: object) -> None:
         raise TooLong
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def house_style(error: BaseException) -> bool:

@@ -160,3 +160,10 @@ def test_ctrl_c_within_a_kernel_is_ctrl_c(
     monkeypatch.setitem(cli.COMMANDS, "demo", broken)
     with pytest.raises(SystemError, match="of another kind"):
         cli.main(["demo"])
+
+
+def test_options_of_a_list_do_not_control_the_terminal(tmp_path: Path) -> None:
+    from clay4d.lists import NAME, begin_list
+
+    (tmp_path / NAME).write_text('{"lines": [], "options": "\\u202e\\u001b[2J"}')
+    refused(lambda: begin_list(tmp_path, ["a"], seed=0))
