@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed import distributed_c10d
+from torch.distributed.rendezvous import rendezvous
 
 MEETING = timedelta(minutes=2)
 """How long processes that begin wait for each other; then an error lets torchrun start them once more."""
@@ -55,9 +56,9 @@ def together() -> Iterator[None]:
     if asked() == 1 or _several():
         yield
         return
-    store, own, several = next(dist.rendezvous("env://", timeout=MEETING))
+    store, own, several = next(rendezvous("env://", timeout=MEETING))
     # Torchrun's store outlives a restart: without a place of its own, a group reads the addresses of the last.
-    fresh = dist.PrefixStore(f"start-{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+    fresh = distributed_c10d.PrefixStore(f"start-{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
     dist.init_process_group("gloo", store=fresh, rank=own, world_size=several, timeout=MEETING)
     distributed_c10d._set_pg_timeout(PATIENCE)
     try:
