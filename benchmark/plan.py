@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clay4d.benchmark.registry import SOURCES, system_of
-from clay4d.benchmark.run import PARTIAL, asked_of, config_of
+from clay4d.benchmark.results import kept_lines
+from clay4d.benchmark.run import asked_of, config_of
 from clay4d.benchmark.suites import SUITES
 
 ORDER = (
@@ -72,21 +73,13 @@ def _planned(
     places = SOURCES[kind](config, path).places()
     asked = asked_of(config, places)
     whole = (out / name / "results.json").is_file()
-    missing = {} if whole else {k: v for k, v in asked.items() if k not in _kept(out / name)}
+    kept = {json.loads(line)["key"] for line in kept_lines(out / name)}
+    missing = {} if whole else {k: v for k, v in asked.items() if k not in kept}
     took = [seconds_of(kind, system) for _, system, _, _ in missing.values()]
     return Planned(
         name, None if kind == "renderer" else path, len(places), len(asked), len(missing),
         sum(t for t in took if t is not None), sum(t is None for t in took),
     )  # fmt: skip
-
-
-def _kept(folder: Path) -> set[str]:
-    """Keys of the answers that a stopped run left."""
-    place = folder / PARTIAL
-    if not place.is_file():
-        return set()
-    lines = place.read_text(encoding="utf-8").splitlines(keepends=True)
-    return {json.loads(line)["key"] for line in lines if line.endswith("\n")}
 
 
 def seconds_of(source: str, system: str) -> float | None:

@@ -14,6 +14,9 @@ from typing import Any, Literal
 from clay4d.config import from_dict, to_dict
 from clay4d.files import written_whole
 
+PARTIAL = "answers.jsonl"
+"""What a run leaves of its answers until it has them all."""
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -232,3 +235,11 @@ def load_results(path: str | Path) -> Results:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"results got {name}; expected finite numbers, as JSON has no other.")
+
+
+def kept_lines(out: Path) -> list[str]:
+    """The answers that a stopped run left, a line of JSON each; one that was cut is left out."""
+    if not (out / PARTIAL).is_file():
+        return []
+    lines = (out / PARTIAL).read_text(encoding="utf-8").splitlines(keepends=True)
+    return [line for line in lines if line.endswith("\n")]

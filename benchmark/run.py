@@ -39,7 +39,15 @@ from clay4d.benchmark.registry import (
     make_system,
     system_of,
 )
-from clay4d.benchmark.results import Hypothesis, Measurement, Results, Shown, save_results
+from clay4d.benchmark.results import (
+    PARTIAL,
+    Hypothesis,
+    Measurement,
+    Results,
+    Shown,
+    kept_lines,
+    save_results,
+)
 from clay4d.benchmark.statistics import paired
 from clay4d.benchmark.suites import AT, CEILINGS, COUNTS, ERROR, METRICS, SUITES, Claim, SuiteConfig
 from clay4d.benchmark.workers import Worker
@@ -49,7 +57,6 @@ from clay4d.world_model.worlds.make import make_worlds
 
 __all__ = ["AT", "ERROR", "SYSTEMS", "errors_of", "run_suite"]
 
-PARTIAL = "answers.jsonl"
 Keep = Callable[[str, Any], None]
 """Keeps a system's film of the scene at hand."""
 Asked = tuple[str, str, int, Place]
@@ -193,16 +200,10 @@ def _begin(out: Path, digest: str, text: str, *, resume: bool) -> dict[str, Any]
         raise ValueError(f"{out} holds a run of another config; expected {digest[:12]}. Use a new folder.")  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     place.write_text(text, encoding="utf-8")
-    done = {}
-    if (out / PARTIAL).is_file():
-        lines = (out / PARTIAL).read_text(encoding="utf-8").splitlines(keepends=True)
-        whole = [line for line in lines if line.endswith("\n")]
-        # A line that was cut by a kill is dropped from the file, too, or the next would join it.
-        (out / PARTIAL).write_text("".join(whole), encoding="utf-8")
-        for line in whole:
-            found = json.loads(line)
-            done[found["key"]] = found["row"]
-    return done
+    whole = kept_lines(out)
+    # A line that was cut by a kill is dropped from the file, too, or the next would join it.
+    (out / PARTIAL).write_text("".join(whole), encoding="utf-8")
+    return {found["key"]: found["row"] for found in map(json.loads, whole)}
 
 
 def _folder(config: SuiteConfig, out: Path, data: str | Path | None) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clay4d.distributed import do_tasks
-from clay4d.lists import begin_list, read_list
+from clay4d.lists import begin_list, read_list, told_with
 from clay4d.physics_baseline.simulate import simulate
 
 
@@ -52,8 +52,5 @@ def simulate_one(what: str, out: Path, options: dict[str, Any]) -> None:
     """One line's folder; the task that is given to a worker."""
     if out.exists():  # by a worker that died before it could say so
         return
-    try:
+    with told_with(what):
         simulate(what, out, **options)
-    except ValueError as error:
-        # Of the plain type, which other machines' processes can hand back.
-        raise ValueError(f"{what[:200]!r}: {error}") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clay4d.distributed import do_tasks
-from clay4d.lists import begin_list
+from clay4d.lists import begin_list, told_with
 from clay4d.training.config import TrainConfig
 from clay4d.training.evaluate import evaluate_run
 from clay4d.training.run import SCENE, train
@@ -62,10 +62,7 @@ def sweep(
 
 def train_one(job: Job, out: Path, split: str | None) -> dict[str, Any] | None:
     """One run, or the rest of it; the task that is given to a worker."""
-    try:
+    with told_with(job.line):
         if not (out / SCENE).is_file():
             train(job.config, job.data, out, resume=True, shards=job.shards)
         return None if split is None else evaluate_run(out, split=split)
-    except ValueError as error:
-        # Of the plain type, which other machines' processes can hand back.
-        raise ValueError(f"{job.line[:200]!r}: {error}") from None

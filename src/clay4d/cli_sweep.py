@@ -29,16 +29,16 @@ def sweep(
         split: views to measure each run on, such as val.
         distributed: a Ray cluster's address (HOST:PORT, auto), or nothing more: one on this computer.
     """
-    from clay4d.lists import read_list
+    from clay4d.lists import folder_of, read_list
 
-    jobs = [job_of(line, out / f"{k:04d}") for k, line in enumerate(read_list(runs))]
+    jobs = [job_of(line, folder_of(out, k)) for k, line in enumerate(read_list(runs))]
     from clay4d.physics_baseline.progress import progress_bar
     from clay4d.training.sweep import sweep as run
 
     with progress_bar() as progress:
         found = run(jobs, out, split=split, distributed=distributed, progress=progress)
     for k, (job, metrics) in enumerate(zip(jobs, found, strict=True)):
-        print(f"{out}/{k:04d}  {_said(metrics)}{job.line}")
+        print(f"{folder_of(out, k)}  {_said(metrics)}{job.line}")
 
 
 def job_of(line: str, out: Path) -> Job:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,30 @@ def read_list(path: str | Path) -> list[str]:
     return lines
 
 
+def folder_of(out: Path, line: int) -> Path:
+    """Where the result of a line is, counted from 0.
+
+    >>> folder_of(Path("out"), 7).name
+    '0007'
+    """
+    return out / f"{line:04d}"
+
+
+@contextmanager
+def told_with(line: str) -> Iterator[None]:
+    """Let a ValueError say which line it comes of, as the plain type, which other machines' processes can hand back.
+
+    >>> with told_with("a ball"):
+    ...     raise ValueError("steps got 0")
+    Traceback (most recent call last):
+    ValueError: 'a ball': steps got 0
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{line[:200]!r}: {error}") from None
+
+
 def begin_list(out: Path, lines: Sequence[str], **options: Any) -> list[Path]:
     """Note in OUT/list.json what the folders are of; gives a folder for each line, in their order.
 
@@ -51,7 +76,7 @@ def begin_list(out: Path, lines: Sequence[str], **options: Any) -> list[Path]:
     ...     [p.name for p in begin_list(Path(place), ["a", "b"], seed=0)]
     ['0000', '0001']
     """
-    folders = [out / f"{k:04d}" for k in range(len(lines))]
+    folders = [folder_of(out, k) for k in range(len(lines))]
     if (out / NAME).is_file():
         had = _read(out / NAME)
         if had["options"] != options:
@@ -62,7 +87,7 @@ def begin_list(out: Path, lines: Sequence[str], **options: Any) -> list[Path]:
         kept = {p.name for p in out.iterdir()}
         for k, was in enumerate(had["lines"]):
             now = lines[k] if k < len(lines) else "nothing"
-            if f"{k:04d}" in kept and was != now:
+            if folder_of(out, k).name in kept and was != now:
                 raise ValueError(
                     f"line {k + 1} got {now[:200]!r}, but {out} has results of {str(was)[:200]!r}; expected "
                     "the same lines, and new ones after them. Choose a new folder."

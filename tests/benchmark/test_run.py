@@ -14,8 +14,8 @@ import pytest
 
 from clay4d.benchmark.observation import Observation, Thing
 from clay4d.benchmark.report import summary, write_report
-from clay4d.benchmark.results import Measurement, Results, load_results
-from clay4d.benchmark.run import PARTIAL, _judged, errors_of, run_suite
+from clay4d.benchmark.results import PARTIAL, Measurement, Results, load_results
+from clay4d.benchmark.run import _judged, errors_of, run_suite
 from clay4d.benchmark.statistics import bootstrap, paired
 from clay4d.benchmark.suites import Claim, SuiteConfig
 from clay4d.benchmark.workers import Worker

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
+from elastic import finish, finish_without_a_worker, torchrun
 
 from clay4d.config import from_dict, load_config, save_config
 from clay4d.scenes import Dataset
@@ -54,13 +50,6 @@ def pictures(swinging: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
-def torchrun(workers: int, config: Path, data: Path, out: Path, *more: str) -> list[str]:
-    return [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={workers}",
-        *more, "-m", "clay4d", "train", str(config), "--data", str(data), "--out", str(out),
-    ]  # fmt: skip
-
-
 def bits(trainer: Trainer) -> dict[str, bytes]:
     found = {**trainer.scene.raw, **trainer.scene.motion.tensors(), **trainer.density_state()}
     return {k: v.detach().numpy().tobytes() for k, v in found.items()}
@@ -69,11 +58,7 @@ def bits(trainer: Trainer) -> dict[str, bytes]:
 def test_two_processes_give_the_bits_of_one_with_two_shards(pictures: Path, tmp_path: Path) -> None:
     save_config(tmp_path / "small.yaml", SMALL)
     train(SMALL, pictures, tmp_path / "one", shards=2)
-    done = subprocess.run(
-        torchrun(2, tmp_path / "small.yaml", pictures, tmp_path / "two"),
-        capture_output=True, text=True, timeout=400,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    finish(torchrun("train", tmp_path / "small.yaml", pictures, tmp_path / "two"))
     one, two = tmp_path / "one", tmp_path / "two"
     assert (one / SCENE).read_bytes() == (two / SCENE).read_bytes()
     assert (one / "config.yaml").read_text() == (two / "config.yaml").read_text()
@@ -91,19 +76,8 @@ def test_a_killed_worker_is_started_again_from_the_last_checkpoint(
     save_config(tmp_path / "small.yaml", config)
     train(config, pictures, tmp_path / "one", shards=2)
     out = tmp_path / "killed"
-    command = torchrun(2, tmp_path / "small.yaml", pictures, out, "--max-restarts=3")
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as group:
-        end = time.monotonic() + 400
-        while not (out / CHECKPOINT).exists():
-            assert time.monotonic() < end and group.poll() is None
-            time.sleep(0.002)
-        children = Path(f"/proc/{group.pid}/task/{group.pid}/children").read_text().split()
-        workers = [c for c in children if b"clay4d" in Path(f"/proc/{c}/cmdline").read_bytes()]
-        assert len(workers) == 2
-        os.kill(int(workers[1]), signal.SIGKILL)
-        _, said = group.communicate(timeout=400)
-    assert group.returncode == 0, said[-3000:].decode()
-    assert b"SIGKILL" in said or b"Signal 9" in said or b"exitcode: -9" in said
+    command = torchrun("train", tmp_path / "small.yaml", pictures, out, "--max-restarts=3")
+    finish_without_a_worker(command, out / CHECKPOINT)
     assert (out / SCENE).read_bytes() == (tmp_path / "one" / SCENE).read_bytes()
     assert not [p for p in out.rglob("*") if p.name.startswith(".")]
 

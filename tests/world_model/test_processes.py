@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
+from elastic import finish, finish_without_a_worker, torchrun
 
 from clay4d import processes
 from clay4d.config import save_config
@@ -20,13 +16,6 @@ from clay4d.world_model.training.run import train_world
 from clay4d.world_model.training.segment import SegmentStage
 from clay4d.world_model.training.stage import Run
 from clay4d.world_model.worlds import open_worlds
-
-
-def torchrun(workers: int, config: Path, worlds: Path, out: Path, *more: str) -> list[str]:
-    return [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={workers}",
-        *more, "-m", "clay4d", "train-world", str(config), "--data", str(worlds), "--out", str(out),
-    ]  # fmt: skip
 
 
 @pytest.fixture
@@ -50,23 +39,10 @@ def bits(out: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in out.glob("*.safetensors") if "checkpoint" not in p.name}
 
 
-def finish(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
-def children_of(process: int) -> list[int]:
-    return [int(c) for c in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-
-
-def command_of(process: int) -> bytes:
-    return Path(f"/proc/{process}/cmdline").read_bytes()
-
-
 def test_two_processes_give_the_bits_of_one_with_twice_the_batches(
     one: Path, preset: Path, small_worlds: Path, tmp_path: Path
 ) -> None:
-    finish(torchrun(2, preset, small_worlds, tmp_path / "two"))
+    finish(torchrun("train-world", preset, small_worlds, tmp_path / "two"))
     alone, two = bits(one), bits(tmp_path / "two")
     assert "model.safetensors" in alone and alone == two
     assert len(list((tmp_path / "two" / "tensorboard").iterdir())) == len(
@@ -78,23 +54,8 @@ def test_a_killed_worker_is_started_again_from_the_last_checkpoint(
     one: Path, preset: Path, small_worlds: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "killed"
-    command = torchrun(2, preset, small_worlds, out, "--max-restarts=3")
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as group:
-        try:
-            end = time.monotonic() + 400
-            while not (out / "perception.checkpoint.safetensors").exists():
-                assert time.monotonic() < end and group.poll() is None
-                time.sleep(0.002)
-            workers = [c for c in children_of(group.pid) if b"train-world" in command_of(c)]
-            assert len(workers) == 2
-            os.kill(workers[1], signal.SIGKILL)
-            _, said = group.communicate(timeout=400)
-        finally:
-            # Leaving the block waits for the group, which must not be for ever.
-            for process in (*children_of(group.pid), group.pid) if group.poll() is None else ():
-                os.kill(process, signal.SIGKILL)
-    assert group.returncode == 0, said[-3000:].decode()
-    assert b"SIGKILL" in said or b"Signal 9" in said or b"exitcode: -9" in said
+    command = torchrun("train-world", preset, small_worlds, out, "--max-restarts=3")
+    finish_without_a_worker(command, out / "perception.checkpoint.safetensors")
     assert bits(out) == bits(one)
     assert not [p for p in out.rglob("*") if p.name.startswith(".")]
 
