@@ -85,6 +85,7 @@ class Table:
 class Example:
     """A training world as the fit needs it."""
 
+    name: str
     things: tuple[Thing, ...]
     which: tuple[int, ...]
     clues: Clues
@@ -121,7 +122,7 @@ def _example(worlds: WorldSet, k: int, work: Path, runs: Runs) -> Example:
     observation = Observation(things, clock[:SEEN], positions=seen["positions"])
     found = Estimate(clock[:SEEN], seen["positions"], seen["quats"], False, observation.noise)
     which, clues = clues_of(observation, found, seen["plain"], seen["early"], clock[SEEN:])
-    return Example(things, tuple(which), clues, seen["plain"], seen["truth"])
+    return Example(words["name"], things, tuple(which), clues, seen["plain"], seen["truth"])
 
 
 def _measured(world: World, runs: Runs) -> dict[str, torch.Tensor]:
@@ -212,9 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     best = PENALTIES[int(np.argmin(errors))]
     shape = found[0].clues.gates.shape[-1], powers(np.zeros(1)).shape[1], -1
     law = Law(solve(table, [best])[0].reshape(shape), low, high)
-    names = [
-        w["name"] for w in map(open_worlds(given.worlds, split="train").words, range(len(found)))
-    ]
+    names = [e.name for e in found]
     notes = {
         "split": "train", "worlds": len(found), "first": names[0], "last": names[-1], "penalty": best,
         "names": hashlib.sha256(" ".join(names).encode()).hexdigest(),

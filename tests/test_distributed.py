@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from on_disk import written
 
 from clay4d.distributed import run_tasks, with_address
 from clay4d.world_model.worlds.make import make_worlds
@@ -158,10 +159,8 @@ def test_a_killed_sweep_goes_on_to_the_same_bits(
     import yaml
 
     from clay4d.cli import main
-    from clay4d.scenes.loaders import write_transforms
 
-    splits = {n: (v.cameras, [v.pixels(i) for i in range(len(v))]) for n, v in swinging.splits.items()}  # fmt: skip
-    write_transforms(tmp_path / "data", splits, duration=swinging.duration, bounds=swinging.bounds)
+    written(swinging, tmp_path / "data")
     tiny = tmp_path / "tiny.yaml"
     tiny.write_text(yaml.safe_dump({"steps": 300, "checkpoint_every": 10, "start": {"count": 100}}))
     runs = tmp_path / "runs.txt"

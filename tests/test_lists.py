@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from on_disk import written
 
 from clay4d.cli import main
 from clay4d.cli_sweep import job_of
@@ -14,7 +15,6 @@ from clay4d.lists import NAME, begin_list, read_list
 from clay4d.physics_baseline import suite
 from clay4d.physics_baseline.simulate import simulate
 from clay4d.scenes import Dataset
-from clay4d.scenes.loaders import write_transforms
 from clay4d.training.run import SCENE, train
 
 FALL = "a red ball falls onto a blue box for 0.2 seconds at 10 fps"
@@ -28,13 +28,7 @@ TINY = {
 
 @pytest.fixture
 def pictures(swinging: Dataset, tmp_path: Path) -> Path:
-    splits = {
-        name: (views.cameras, [views.pixels(i) for i in range(len(views))])
-        for name, views in swinging.splits.items()
-    }
-    folder = tmp_path / "some data"
-    write_transforms(folder, splits, duration=swinging.duration, bounds=swinging.bounds)
-    return folder
+    return written(swinging, tmp_path / "some data")
 
 
 def listed(place: Path, *lines: str) -> Path:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from on_disk import written
 
 from clay4d.cli import main
 from clay4d.scenes import Dataset
-from clay4d.scenes.loaders import write_transforms
 
 TINY = {
     "motion": {"kind": "control-nodes", "nodes": 20, "width": 16, "depth": 2, "start": 0.1},
@@ -27,12 +27,7 @@ Result = tuple[int, str, str]
 @pytest.fixture(scope="session")
 def pictures(swinging: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small moving data set on disk; tests that spoil it copy it first."""
-    folder = tmp_path_factory.mktemp("pictures") / "data"
-    splits = {}
-    for name, views in swinging.splits.items():
-        splits[name] = (views.cameras, [views.pixels(i) for i in range(len(views))])
-    write_transforms(folder, splits, duration=swinging.duration, bounds=swinging.bounds)
-    return folder
+    return written(swinging, tmp_path_factory.mktemp("pictures") / "data")
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,6 @@ def make_inputs(folder: Path) -> None:
     import yaml
     from formats import borrowed, still
 
-    from clay4d.scenes.loaders import write_transforms
     from clay4d.scenes.motion import Polynomial
     from clay4d.scenes.store import save_scene
 
@@ -60,8 +59,7 @@ def make_inputs(folder: Path) -> None:
     (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
     (folder / "worlds.yaml").write_text(yaml.safe_dump(WORLDS))
     data = borrowed("conftest").swinging_dataset(12, size=32)
-    splits = {n: (v.cameras, [v.pixels(i) for i in range(len(v))]) for n, v in data.splits.items()}
-    write_transforms(folder / "data", splits, duration=data.duration, bounds=data.bounds)
+    borrowed("on_disk").written(data, folder / "data")
     save_scene(folder / "scene.safetensors", still(Polynomial(), 1, 3000))
     room = borrowed("prepare/conftest")
     room.film(folder / "walk.mp4", [room.draw(view, None) for view in room.walk(24)])

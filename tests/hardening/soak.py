@@ -319,11 +319,8 @@ def training(folder: Path, seconds: float) -> dict[str, Any]:
     import yaml
     from formats import borrowed
 
-    from clay4d.scenes.loaders import write_transforms
-
     data = borrowed("conftest").swinging_dataset(24, size=64)
-    splits = {n: (v.cameras, [v.pixels(i) for i in range(len(v))]) for n, v in data.splits.items()}
-    write_transforms(folder / "data", splits, duration=data.duration, bounds=data.bounds)
+    borrowed("on_disk").written(data, folder / "data")
     (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
     log, out = folder / "training.txt", folder / "run"
     command = ("train", str(folder / "tiny.yaml"), "--data", str(folder / "data"), "--out", str(out))  # fmt: skip

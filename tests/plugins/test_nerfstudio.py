@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from on_disk import written
 
 from clay4d.cli import main
 from clay4d.plugins.nerfstudio import launch
 from clay4d.plugins.nerfstudio.compat import at_home, on_cpu
 from clay4d.scenes import Dataset
-from clay4d.scenes.loaders import load_dataset, write_transforms
+from clay4d.scenes.loaders import load_dataset
 from clay4d.scenes.store import load_scene
 from clay4d.training.evaluate import evaluate
 
@@ -40,12 +41,7 @@ def python() -> Path:
 def run(python: Path, swinging: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of ns-train on a small moving scene: its folder."""
     folder = tmp_path_factory.mktemp("nerfstudio")
-    splits = {}
-    for name, views in swinging.splits.items():
-        splits[name] = (views.cameras, [views.pixels(i) for i in range(len(views))])
-    write_transforms(
-        folder / "data", splits, duration=swinging.duration, bounds=swinging.bounds
-    )  # fmt: skip
+    written(swinging, folder / "data")
     (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
     call(
         python, "train", "clay4d", "--pipeline.model.preset", folder / "tiny.yaml", "--max-num-iterations", STEPS,

@@ -6,13 +6,12 @@ import importlib.util
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from on_disk import written
 
 import clay4d
 from clay4d.scenes import Dataset
-from clay4d.scenes.loaders import write_transforms
 from clay4d.scenes.store import MOTIONS
 from clay4d.training.config import OwnMotion
 
@@ -27,12 +26,7 @@ def blocks() -> list[str]:
 
 @pytest.fixture
 def data(swinging: Dataset, tmp_path: Path) -> Path:
-    splits = {
-        name: (views.cameras, np.stack([views.pixels(i) for i in range(len(views))]))
-        for name, views in swinging.splits.items()
-    }
-    write_transforms(tmp_path / "data", splits, duration=1.0, bounds=swinging.bounds)
-    return tmp_path / "data"
+    return written(swinging, tmp_path / "data")
 
 
 def test_the_page_runs_and_the_model_learns(

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from elastic import finish, finish_without_a_worker, torchrun
+from on_disk import written
 
 from clay4d.config import from_dict, load_config, save_config
 from clay4d.scenes import Dataset
-from clay4d.scenes.loaders import write_transforms
 from clay4d.training.checkpoints import load_checkpoint, save_checkpoint
 from clay4d.training.config import (
     ControlNodes,
@@ -41,13 +41,7 @@ DEFAULT = DefaultDensity(cap=300, begin=10, every=10, reset_every=30, grow_grad2
 
 @pytest.fixture(scope="module")
 def pictures(swinging: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pictures") / "data"
-    splits = {
-        name: (views.cameras, [views.pixels(i) for i in range(len(views))])
-        for name, views in swinging.splits.items()
-    }
-    write_transforms(folder, splits, duration=swinging.duration, bounds=swinging.bounds)
-    return folder
+    return written(swinging, tmp_path_factory.mktemp("pictures") / "data")
 
 
 def bits(trainer: Trainer) -> dict[str, bytes]:

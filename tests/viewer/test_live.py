@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from on_disk import written
 
 import clay4d
 from clay4d.config import from_dict
 from clay4d.renderers.viewer.turns import Turns
 from clay4d.scenes import Dataset, Gaussians
-from clay4d.scenes.loaders import write_transforms
 from clay4d.training.config import TrainConfig
 from clay4d.training.run import train
 
@@ -60,11 +60,7 @@ def test_a_turn_is_free_again_after_a_failure() -> None:
 
 @pytest.fixture
 def data(swinging: Dataset, tmp_path: Path) -> Path:
-    splits = {}
-    for name, views in swinging.splits.items():
-        splits[name] = (views.cameras, [views.pixels(i) for i in range(len(views))])
-    write_transforms(tmp_path / "data", splits, duration=swinging.duration, bounds=swinging.bounds)
-    return tmp_path / "data"
+    return written(swinging, tmp_path / "data")
 
 
 def test_watching_changes_no_bit(data: Path, tmp_path: Path) -> None:
