@@ -41,8 +41,9 @@ TINY = {
     "schedule": {"coarse": [[0.0, 1.0]], "sh_degree": 1, "sh_every": 0.000001},
     "steps": 10_000_000, "checkpoint_every": 200,
 }  # fmt: skip
-POOLS = 32 + min(32, (os.cpu_count() or 1) + 4) + 6
-"""Threads of a viewer: viser's pool, asyncio's, and a few."""
+CORES = os.cpu_count() or 1
+POOLS = 32 + min(32, CORES + 4) + 2 * CORES + 8
+"""Threads of a viewer: viser's pool, asyncio's, Numba's and OpenMP's workers (one a core each), and a few."""
 COUNTS = ("threads", "files", "children", "shared")
 
 
