@@ -20,7 +20,7 @@ import torch
 
 from clay4d.renderers import render
 from clay4d.renderers.paths import camera_path
-from clay4d.scenes.fields import FieldScene
+from clay4d.scenes.fields import AnyField
 from clay4d.scenes.loaders import load_dataset
 from clay4d.training.memory import keep_freed_memory
 from clay4d.training.run import load_run
@@ -48,7 +48,7 @@ def main() -> None:
             rates.append(args.frames / (time.perf_counter() - began))
     rates = rates[1:]  # the first compiles
     what = "a radiance field"
-    if not isinstance(scene, FieldScene):
+    if not isinstance(scene, AnyField):
         what = f"{len(scene)} Gaussians"
     size = f"{cameras.width}x{cameras.height}"
     print(

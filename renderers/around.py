@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clay4d.renderers.paths import look_at
 from clay4d.scenes import Cameras, Gaussians, Scene
-from clay4d.scenes.fields import AnyScene, FieldScene
+from clay4d.scenes.fields import AnyField, AnyScene
 
 Up = Literal["x", "y", "z", "-x", "-y", "-z"]
 """Which of a file's axes points up: z in clay4d's scenes, -y in most that were trained elsewhere."""
@@ -105,7 +105,7 @@ def upright_turn(up: Up) -> Float[Tensor, "3 3"]:
 @torch.no_grad()
 def _places(scene: AnyScene) -> Float[Tensor, "N 3"]:
     """Where something can be seen at the scene's start."""
-    if isinstance(scene, FieldScene):
+    if isinstance(scene, AnyField):
         return scene.occupied_points(0.0)
     gaussians = scene.at(0.0)
     means = gaussians.means[gaussians.opacities >= SEEN]

@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from clay4d.renderers.objects import draw_objects
 from clay4d.renderers.rasterization import rasterization
 from clay4d.renderers.volume import draw_field
 from clay4d.scenes import Cameras, Gaussians, Scene
-from clay4d.scenes.fields import AnyScene, FieldScene
+from clay4d.scenes.fields import AnyScene, FieldScene, ObjectFields
 
 NEAR = 0.01
 """Depth from which Gaussians are drawn where a scene does not say, metres."""
@@ -63,7 +64,7 @@ def render(
         scene: anything with `.at(time)`, Gaussians, which stand still, or a radiance field.
         cameras: C cameras; those at equal times are drawn together.
         depth: whether to draw expected depth too.
-        backend: as in `rasterization`; fields are always drawn on the CPU.
+        backend: as in `rasterization`; fields are always drawn on the CPU, their stage by this.
         background: colour behind everything; the scene's own by default, black for Gaussians.
         like: the scene whose `raster_options` hold, where what is drawn are Gaussians out of one.
 
@@ -81,6 +82,9 @@ def render(
     shade = _background(scene, background)
     if isinstance(scene, FieldScene):
         pictures, alpha, z = draw_field(scene, cameras, background=shade, near=NEAR)
+        return Rendering(pictures, alpha, z if depth else None)
+    if isinstance(scene, ObjectFields):
+        pictures, alpha, z = _draw_objects(scene, cameras, shade, backend)
         return Rendering(pictures, alpha, z if depth else None)
     options = raster_options(scene if like is None else like)
     count, size = len(cameras), (cameras.height, cameras.width)
@@ -111,6 +115,16 @@ def _background(
     if value.shape != (3,) or not torch.isfinite(value).all():
         raise ValueError(f"background got {given}; expected three finite numbers.")
     return value
+
+
+def _draw_objects(
+    scene: ObjectFields, cameras: Cameras, shade: Tensor, backend: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Images, alphas and depths of fields before their stage, which is drawn first."""
+    red, green, blue = shade.tolist()
+    stage = render(scene.stage, cameras, backend=backend, background=(red, green, blue))
+    assert stage.depths is not None
+    return draw_objects(scene, cameras, (stage.images, stage.alphas, stage.depths), near=NEAR)
 
 
 def _groups(cameras: Cameras) -> list[tuple[float, Int[Tensor, " c"]]]:

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clay4d.scenes.rays import camera_centres
+
 RIGID = 1e-3
 """How far a rotation may be from orthonormal: pose files hold four digits at the least."""
 
@@ -67,8 +69,7 @@ class Cameras:
     @property
     def centres(self) -> Float[Tensor, "C 3"]:
         """Camera centres in the world, metres."""
-        R, t = self.viewmats[:, :3, :3], self.viewmats[:, :3, 3]
-        return -(R.transpose(1, 2) @ t[..., None])[..., 0]
+        return camera_centres(self.viewmats)
 
     def resized(self, factor: float) -> Cameras:
         """Cameras of pictures `factor` times as large, rounded to whole pixels.

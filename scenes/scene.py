@@ -11,7 +11,7 @@ from clay4d.scenes.gaussians import Gaussians
 class Scene(Protocol):
     """Anything that can be asked for its Gaussians at a time; who made it does not matter.
 
-    A `FieldScene` keeps the same promise with a `RadianceField` in the place of Gaussians.
+    `FieldScene` and `ObjectFields` keep the same promise with a `RadianceField` in the place of Gaussians.
 
     >>> isinstance(object(), Scene)
     False

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from clay4d.files import written_whole
 from clay4d.scenes.claimed import only_sizes
-from clay4d.scenes.fields.scene import FieldScene
+from clay4d.scenes.fields import AnyField
 from clay4d.scenes.fields.store import FORMAT as FIELD_FORMAT
 from clay4d.scenes.fields.store import field_from, field_header, field_tensors
 from clay4d.scenes.motion import (
@@ -166,9 +166,9 @@ def scene_from(tensors: dict[str, Tensor], header: dict[str, Any]) -> SplatScene
     )  # fmt: skip
 
 
-def save_scene(path: str | Path, scene: SplatScene | FieldScene) -> None:
+def save_scene(path: str | Path, scene: SplatScene | AnyField) -> None:
     """Write a scene to one file, whole or not at all."""
-    if isinstance(scene, FieldScene):
+    if isinstance(scene, AnyField):
         header = {"format": FIELD_FORMAT, **field_header(scene)}
         write_tensors(Path(path), field_tensors(scene), header)
         return
@@ -176,7 +176,7 @@ def save_scene(path: str | Path, scene: SplatScene | FieldScene) -> None:
     write_tensors(Path(path), scene_tensors(scene), header)
 
 
-def load_scene(path: str | Path) -> SplatScene | SplatSequence | FieldScene:
+def load_scene(path: str | Path) -> SplatScene | SplatSequence | AnyField:
     """Read a scene that `save_scene` wrote, or a file of one of `exchange.READERS`, by its suffix.
 
     A folder of numbered .ply files is a scene too, one that moves.

@@ -23,7 +23,7 @@ from clay4d.jit import one_torch_thread
 from clay4d.renderers.render import render
 from clay4d.scenes import Dataset
 from clay4d.scenes.exchange.sequence import SplatSequence, is_sequence
-from clay4d.scenes.fields import AnyScene, FieldScene
+from clay4d.scenes.fields import AnyField, AnyScene, FieldScene
 from clay4d.scenes.loaders import load_dataset
 from clay4d.scenes.splat_scene import SplatScene
 from clay4d.scenes.store import load_scene, save_scene
@@ -197,7 +197,7 @@ def _nothing_left_of_a_failure(out: Path) -> Iterator[None]:
 
 def load_run(
     run: str | Path,
-) -> tuple[SplatScene | SplatSequence | FieldScene, TrainConfig, Path | None]:
+) -> tuple[SplatScene | SplatSequence | AnyField, TrainConfig, Path | None]:
     """A run's scene, its config and the data it was trained on.
 
     A run of `generate` was not trained: its config is the default one, its data its own pictures; so is

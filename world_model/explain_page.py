@@ -19,7 +19,7 @@ from clay4d.files import written_whole
 from clay4d.pages import html_page
 from clay4d.renderers.render import render
 from clay4d.scenes import Cameras
-from clay4d.scenes.splat_scene import SplatScene
+from clay4d.scenes.fields import AnyScene
 from clay4d.world_model.decoders.gaussians import GaussianDecoder
 from clay4d.world_model.decoders.scene import scene_from_slots
 from clay4d.world_model.explain import Belief, Patch, Stretch
@@ -77,7 +77,7 @@ def write_explanation(
     kind: str,
     patches: Sequence[Patch],
     stretches: Sequence[Stretch],
-    scene: SplatScene,
+    scene: AnyScene,
     decoder: GaussianDecoder,
     camera: Cameras,
     script: Sequence[str],
@@ -126,7 +126,7 @@ def _patch(patch: Patch, all_of_them: Sequence[Patch]) -> str:
     )
 
 
-def _stretch(stretch: Stretch, decoder: GaussianDecoder, view: Cameras, scene: SplatScene) -> str:
+def _stretch(stretch: Stretch, decoder: GaussianDecoder, view: Cameras, scene: AnyScene) -> str:
     slots = stretch.beliefs[-1].slots
     first, last = float(slots.times[0, 0]), float(slots.times[0, -1])
     title = f"Thoughts before {first:.2f} to {last:.2f} s"
@@ -136,7 +136,7 @@ def _stretch(stretch: Stretch, decoder: GaussianDecoder, view: Cameras, scene: S
     return f'<h2>{escape(title)}</h2><div class="strip">{cards}</div>'
 
 
-def _card(belief: Belief, decoder: GaussianDecoder, view: Cameras, scene: SplatScene) -> str:
+def _card(belief: Belief, decoder: GaussianDecoder, view: Cameras, scene: AnyScene) -> str:
     """What the model believes after so many thoughts: a picture of the half second's end, and words."""
     moving = scene_from_slots(decoder, belief.slots)
     picture = _png(_draw(moving, view, moving.duration))
@@ -171,7 +171,7 @@ def _ways(slots: Slots, view: Cameras) -> str:
     return f'<svg viewBox="0 0 {view.width} {view.height}" aria-hidden="true">{lines}</svg>'
 
 
-def _draw(scene: SplatScene, view: Cameras, time: float) -> UInt8[np.ndarray, "H W 3"]:
+def _draw(scene: AnyScene, view: Cameras, time: float) -> UInt8[np.ndarray, "H W 3"]:
     at = dataclasses.replace(view, times=torch.tensor([time]))
     drawn = render(scene, at, depth=False).images[0].clamp(0, 1)
     return np.asarray((drawn * 255 + 0.5).byte().numpy())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -18,11 +18,12 @@ from clay4d.jit import one_torch_thread
 from clay4d.renderers.paths import look_at
 from clay4d.renderers.render import render
 from clay4d.scenes import Cameras
+from clay4d.scenes.fields import ObjectFields
 from clay4d.scenes.loaders.write import write_transforms
 from clay4d.scenes.splat_scene import SplatScene
 from clay4d.scenes.store import save_scene, write_tensors
 from clay4d.world_model.context import Context, read_context
-from clay4d.world_model.decoders.scene import scene_from_slots
+from clay4d.world_model.decoders.scene import fields_from_slots, scene_from_slots
 from clay4d.world_model.explain import Watcher, prompt_patches
 from clay4d.world_model.explain_page import write_explanation
 from clay4d.world_model.judge import touch_script
@@ -33,6 +34,8 @@ from clay4d.world_model.reasoners import MOST_THOUGHTS, Depth, Exit
 from clay4d.world_model.script import things_of
 from clay4d.world_model.slots import Slots
 
+Decoder = Literal["gaussians", "field"]
+"""What makes a scene of slots: Gaussians on rigid paths, or a radiance field of each object."""
 FRAMES = 24
 TEMPERATURE = 0.5
 """Of held-out prompts' clauses 90 % hold at 0.5, 84 % at 0 and 85 % at 1, on `val`."""
@@ -44,7 +47,7 @@ WEIGHTS = Path(__file__).parent / "weights" / "world_model.safetensors"
 class Generated:
     """A scene, and how the model came to it."""
 
-    scene: SplatScene
+    scene: SplatScene | ObjectFields
     slots: Slots
     thinking: Thinking
     cameras: Cameras
@@ -63,6 +66,7 @@ def generate(
     temperature: float = TEMPERATURE,
     explain: bool = False,
     exit_below: float = 0.0,
+    decoder: Decoder = "gaussians",
 ) -> Generated:
     """Generate a dynamic scene of 24 frames, two seconds, and leave it in a folder if one is given.
 
@@ -76,10 +80,11 @@ def generate(
         explain: leave OUT/explain.html too: what the model believes after each thought.
         exit_below: of weights of kind depth: stop at the thought that changes the state by less than this
             share of its length, 0 for never.
+        decoder: gaussians, or field for a scene whose objects are radiance fields.
 
     Raises:
         ValueError: a prompt or a context that cannot be read, thoughts outside 0 to 16, a folder that
-            holds something, weights of another version.
+            holds something, weights of another version, a decoder that the weights never trained.
         FileNotFoundError: no such context or weights.
     """
     if not 0 <= thoughts <= MOST_THOUGHTS:
@@ -91,6 +96,7 @@ def generate(
         raise ValueError("explain got no folder; expected one for its page. Give out.")
     one_torch_thread()  # torch's sums depend on its threads
     model = load_weights(weights)
+    _check_decoder(model, decoder)
     if exit_below:
         _stop_early(model, exit_below)
     said = check_prompt(
@@ -103,11 +109,13 @@ def generate(
         [said], context=None if given is None else given.slots, frames=FRAMES, thoughts=thoughts,
         seed=seed, temperature=temperature, watch=watcher,
     )  # fmt: skip
-    scene = scene_from_slots(model.decoder, slots)
+    scene = _scene(model, slots, decoder)
     cameras = _cameras(given)
     made = Generated(scene, slots, thinking, cameras)
     if target is not None:
-        _write(target, made, given, model, prompt=said, thoughts=thoughts, seed=seed)
+        _write(
+            target, made, given, model, prompt=said, thoughts=thoughts, seed=seed, decoder=decoder
+        )
         if watcher is not None:
             script = (target / "script.txt").read_text(encoding="utf-8").splitlines()
             write_explanation(
@@ -116,6 +124,29 @@ def generate(
                 decoder=model.decoder, camera=cameras, script=script,
             )  # fmt: skip
     return made
+
+
+def _check_decoder(model: WorldModel, decoder: Decoder) -> None:
+    """Refuse a decoder that there is not.
+
+    Raises:
+        ValueError: another word, or weights whose field was never trained.
+    """
+    if decoder not in get_args(Decoder):
+        raise ValueError(f"decoder got {decoder!r}; expected {' or '.join(get_args(Decoder))}.")
+    if decoder == "field" and not model.config.fields.steps:
+        raise ValueError(
+            "decoder got field for weights without a trained one (fields.steps is 0 in their config); "
+            "expected weights of a run with --fields.steps. Train a field: clay4d train-world standard "
+            "--field-of RUN --fields.steps 4000; or leave --decoder out."
+        )
+
+
+def _scene(model: WorldModel, slots: Slots, decoder: Decoder) -> SplatScene | ObjectFields:
+    """The first world's slots as a scene."""
+    if decoder == "field":
+        return fields_from_slots(model.field, model.decoder, slots)
+    return scene_from_slots(model.decoder, slots)
 
 
 def _stop_early(model: WorldModel, below: float) -> None:

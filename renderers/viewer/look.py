@@ -13,7 +13,7 @@ from torch import Tensor
 from clay4d.renderers.render import render
 from clay4d.renderers.video import colour_depth, depth_range
 from clay4d.scenes import Cameras, Gaussians, Scene
-from clay4d.scenes.fields import AnyScene, FieldScene
+from clay4d.scenes.fields import AnyField, AnyScene
 from clay4d.scenes.gaussians import C0
 
 Show = Literal["color", "depth", "alpha", "motion"]
@@ -70,25 +70,16 @@ def _motion(scene: Scene, time: float) -> Float[Tensor, "N 3"]:
     return (0.5 + 0.5 * velocity / max(float(fast), 1e-6)).clamp(0, 1)
 
 
-def cropped(scene: FieldScene, look: Look) -> FieldScene:
-    """A field with nothing outside the crop box, to the cell.
+def cropped(scene: AnyField, look: Look) -> AnyField:
+    """A field with nothing outside the crop box.
 
-    >>> from clay4d.scenes.fields import KPlanes, all_occupied
+    >>> from clay4d.scenes.fields import FieldScene, KPlanes, all_occupied
     >>> field = KPlanes(resolution=8, time_resolution=2, levels=1)
     >>> scene = FieldScene(field, torch.tensor([[-1.0] * 3, [1.0] * 3]), all_occupied(1, 4))
     >>> int(cropped(scene, Look(crop=((0.0, -1, -1), (1, 1, 1)))).occupied.sum())
     32
     """
-    if look.crop is None:
-        return scene
-    occupied, (low, high) = scene.occupied.copy(), scene.bounds
-    grid = occupied.shape[1]
-    for axis in range(3):
-        size = (high[axis] - low[axis]) / grid
-        middles = low[axis] + (torch.arange(grid) + 0.5) * size
-        out = (middles < look.crop[0][axis]) | (middles > look.crop[1][axis])
-        occupied[(slice(None),) * (axis + 1) + (out.numpy(),)] = 0
-    return replace(scene, occupied=occupied)
+    return scene if look.crop is None else scene.within(*look.crop)
 
 
 def draw(
@@ -102,7 +93,7 @@ def draw(
     background = scene.background if look.background is None else look.background
     shown = (
         cropped(scene, look)
-        if isinstance(scene, FieldScene)
+        if isinstance(scene, AnyField)
         else seen(scene, float(camera.times[0]), look)
     )
     drawn = render(

@@ -27,7 +27,7 @@ from clay4d.renderers.viewer.server import close_server, open_server
 from clay4d.renderers.viewer.splats import BrowserSplats
 from clay4d.renderers.viewer.turns import Turns
 from clay4d.scenes import Cameras, Gaussians, Views
-from clay4d.scenes.fields import AnyScene, FieldScene
+from clay4d.scenes.fields import AnyField, AnyScene
 
 FRAME = 400
 """Height of the pictures that the rasteriser draws for a browser, pixels."""
@@ -70,11 +70,11 @@ class Viewer:
         self._splats = BrowserSplats()
         self._pause: float | None = None
         # Browsers draw Gaussians.
-        self._served = isinstance(scene, FieldScene)
+        self._served = isinstance(scene, AnyField)
         self._height = FIELD_FRAME if self._served else FRAME
         means = (
             scene.occupied_points(0.0)
-            if isinstance(scene, FieldScene)
+            if isinstance(scene, AnyField)
             else scene.at(0.0).means.detach()
         )
         quantiles = torch.tensor([0.02, 0.98])
@@ -278,7 +278,7 @@ class Viewer:
 
     def _taken(self, look: Look) -> Gaussians:
         """The Gaussians now, copies: what is trained changes while they are sent."""
-        assert not isinstance(self.scene, FieldScene)
+        assert not isinstance(self.scene, AnyField)
         with self._turns.taken(), torch.no_grad():
             now = seen(self.scene, self.time.value, look)
             return Gaussians(**{name: value.clone() for name, value in now.tensors().items()})

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from clay4d.scenes.fields import AnyScene, FieldScene
+from clay4d.scenes.fields import AnyField, AnyScene
 from clay4d.scenes.gaussians import Gaussians
 from clay4d.scenes.motion import RigidPaths
 from clay4d.scenes.scene import Scene
@@ -45,7 +45,7 @@ def refuse_fields(scene: AnyScene) -> None:
     Raises:
         ValueError: it is a radiance field.
     """
-    if isinstance(scene, FieldScene):
+    if isinstance(scene, AnyField):
         raise ValueError(
             "scene got a radiance field; expected Gaussians, which are what this format holds. Export "
             "a video (.mp4), or pictures with `clay4d render RUN --out FOLDER`."

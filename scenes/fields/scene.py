@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from clay4d.scenes.fields.base import Corner
 from clay4d.scenes.fields.kplanes import KPlanes, direction_harmonics
 
 Cells = UInt8[np.ndarray, "B G G G"]
@@ -64,9 +65,9 @@ class FieldScene:
         """A time in seconds as a share of the duration, 0 to 1 inside it."""
         return min(max(time / self.duration, 0.0), 1.0) if self.duration > 0 else 0.0
 
-    def at(self, time: float) -> RadianceField:
+    def at(self, time: float) -> PlanesField:
         """The field frozen `time` seconds after the start; the first or last moment outside."""
-        return RadianceField(self, self.share(time))
+        return PlanesField(self, self.share(time))
 
     def occupied_points(self, time: float) -> Float[Tensor, "N 3"]:
         """Middles of the cells that hold something at a time, metres; the box's middle if none does.
@@ -85,9 +86,20 @@ class FieldScene:
         middles: Tensor = low + (places + 0.5) / grid * (high - low)
         return middles
 
+    def within(self, low: Corner, high: Corner) -> FieldScene:
+        """The same scene with nothing outside a box, to the cell."""
+        occupied, (first, last) = self.occupied.copy(), self.bounds
+        grid = occupied.shape[1]
+        for axis in range(3):
+            size = (last[axis] - first[axis]) / grid
+            middles = first[axis] + (torch.arange(grid) + 0.5) * size
+            out = (middles < low[axis]) | (middles > high[axis])
+            occupied[(slice(None),) * (axis + 1) + (out.numpy(),)] = 0
+        return replace(self, occupied=occupied)
+
 
 @dataclass(frozen=True)
-class RadianceField:
+class PlanesField:
     """A field at one moment: density and colour at points."""
 
     scene: FieldScene

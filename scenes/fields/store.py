@@ -9,15 +9,20 @@ import torch
 from torch import Tensor
 
 from clay4d.scenes.claimed import only_sizes
+from clay4d.scenes.fields import AnyField
 from clay4d.scenes.fields.kplanes import KPlanes
+from clay4d.scenes.fields.object_store import object_header, object_tensors, objects_from
+from clay4d.scenes.fields.objects import ObjectField, ObjectFields
 from clay4d.scenes.fields.scene import FieldScene
 
 FORMAT = "clay4d-field-1"
 NEEDED = {"field": str, "options": dict, "duration": int | float, "background": list}
 
 
-def field_header(scene: FieldScene) -> dict[str, Any]:
+def field_header(scene: AnyField) -> dict[str, Any]:
     """What a file says of a field beside its tensors."""
+    if isinstance(scene, ObjectFields):
+        return object_header(scene)
     return {
         "field": scene.field.kind, "options": scene.field.options(), "duration": scene.duration,
         "background": list(scene.background), "steps": scene.steps,
@@ -25,19 +30,23 @@ def field_header(scene: FieldScene) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def field_tensors(scene: FieldScene) -> dict[str, Tensor]:
+def field_tensors(scene: AnyField) -> dict[str, Tensor]:
     """All tensors of a field under file names; occupancy is one bit a cell."""
+    if isinstance(scene, ObjectFields):
+        return object_tensors(scene)
     tensors = {f"field.{k}": v for k, v in scene.field.tensors().items()}
     bits = torch.from_numpy(np.packbits(scene.occupied.reshape(-1)))
     return tensors | {"bounds": scene.bounds, "occupied": bits}
 
 
-def field_from(tensors: dict[str, Tensor], header: dict[str, Any]) -> FieldScene:
+def field_from(tensors: dict[str, Tensor], header: dict[str, Any]) -> AnyField:
     """The field that `field_tensors` and `field_header` describe.
 
     Raises:
         ValueError: entries or tensors that are missing, have other shapes, or are not finite.
     """
+    if header.get("field") == ObjectField.kind:
+        return objects_from(tensors, header)
     _check_header(header)
     with only_sizes():
         _check_shapes(tensors, _build(header))
@@ -75,7 +84,9 @@ def _check_header(header: dict[str, Any]) -> None:
                 f"scene got {name} {header.get(name)!r}; expected one. Make the file again."
             )
     if header["field"] != KPlanes.kind:
-        raise ValueError(f"field got {header['field']!r}; expected {KPlanes.kind!r}.")
+        raise ValueError(
+            f"field got {header['field']!r}; expected {KPlanes.kind!r} or {ObjectField.kind!r}."
+        )
     if len(header["background"]) != 3 or not 1 <= header["steps"] <= 1 << 16:
         raise ValueError(
             f"scene got background {header['background']} and {header['steps']} steps; expected "

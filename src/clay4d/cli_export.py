@@ -69,12 +69,12 @@ def export(
         return
     from clay4d.scenes.exchange import write_ply_sequence, writer_for
     from clay4d.scenes.exchange.parts import refuse_fields
-    from clay4d.scenes.fields import FieldScene
+    from clay4d.scenes.fields import AnyField
     from clay4d.training.run import load_run
 
     write = writer_for(out) if out.suffix else write_ply_sequence
     scene, _, _ = load_run(runs[0])
-    if isinstance(scene, FieldScene):
+    if isinstance(scene, AnyField):
         refuse_fields(scene)
     else:
         write(scene, out, times=_times(scene.duration, time or 0.0, frames))
@@ -90,11 +90,11 @@ def _times(duration: float, time: float, frames: int | None) -> list[float]:
 def _export_meshes(run: Path, out: Path, *, time: float, frames: int | None, up: Any) -> None:
     from clay4d.renderers.mesh import write_meshes
     from clay4d.scenes.exchange.parts import refuse_fields
-    from clay4d.scenes.fields import FieldScene
+    from clay4d.scenes.fields import AnyField
     from clay4d.training.run import load_run
 
     scene, _, data = load_run(run)
-    if isinstance(scene, FieldScene):
+    if isinstance(scene, AnyField):
         refuse_fields(scene)
         return
     times, cameras = _times(scene.duration, time, frames), data_cameras(run, data)
@@ -118,14 +118,14 @@ def _export_page(
 ) -> None:
     from clay4d.renderers.player import write_player
     from clay4d.scenes.exchange.parts import refuse_fields
-    from clay4d.scenes.fields import FieldScene
+    from clay4d.scenes.fields import AnyField
     from clay4d.training.run import load_run
 
     scenes: dict[str, Any] = {}
     cameras: Cameras | None = None
     for run in runs:
         scene, _, data = load_run(run)
-        if isinstance(scene, FieldScene):
+        if isinstance(scene, AnyField):
             refuse_fields(scene)
         name = run.resolve().stem if run.is_file() else run.resolve().name
         scenes[name if name not in scenes else f"{name} ({len(scenes) + 1})"] = scene

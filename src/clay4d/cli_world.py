@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -22,6 +22,8 @@ class TrainWorldCommand:
     config: Annotated[Any, tyro.conf.arg(name="")]
     perception_run: Path | None = None
     """A run whose encoder, decoder and slots are taken over; only the reasoner is trained."""
+    field_of: Path | None = None
+    """A run or a model file whose radiance fields alone are trained, for --fields.steps; all else is taken over."""
     resume: bool = False
     """Go on from the last checkpoint of each stage, with the run's config."""
     shards: int | None = None
@@ -44,6 +46,7 @@ def generate(
     temperature: float = 0.5,
     explain: bool = False,
     exit_below: float = 0.0,
+    decoder: Literal["gaussians", "field"] = "gaussians",
 ) -> None:
     """Generate a dynamic scene from a prompt, and from posed frames if there are any.
 
@@ -59,6 +62,7 @@ def generate(
         explain: leave OUT/explain.html too: what the model believes after each thought.
         exit_below: of weights of kind depth: stop at the thought that changes the state by less than this
             share of its length, 0 for never.
+        decoder: what the scene is made of: Gaussians, or a radiance field of each object.
     """
     from clay4d.cli import _announce_kernels
     from clay4d.world_model.generate import generate as make
@@ -67,7 +71,7 @@ def generate(
     made = make(
         prompt, out, context=context, thoughts=thoughts, seed=seed, weights=weights,
         allow_unknown=allow_unknown, temperature=temperature, explain=explain,
-        exit_below=exit_below,
+        exit_below=exit_below, decoder=decoder,
     )  # fmt: skip
     count = int(made.slots.present.sum())
     page = out / ("explain.html" if explain else "sheet.png")
@@ -85,7 +89,9 @@ def train_world_command(args: list[str]) -> None:
 
     known = presets(WorldModelConfig, preset_folder(), prefix="train-world")
     if args and args[0].endswith((".yaml", ".yml")):
-        own = load_config(WorldModelConfig, args[0], but=("data", "perception_run", "shards"))
+        own = load_config(
+            WorldModelConfig, args[0], but=("data", "perception_run", "field_of", "shards")
+        )
         known = {args[0]: ("", own)}
     command: Any = tyro.extras.subcommand_type_from_defaults(
         {
@@ -100,6 +106,9 @@ def train_world_command(args: list[str]) -> None:
     from clay4d.cli import _announce_kernels
 
     _announce_kernels(20)
+    if given.field_of is not None:
+        _train_field(given)
+        return
     from clay4d.world_model.training.run import train_world
 
     train_world(
@@ -107,3 +116,23 @@ def train_world_command(args: list[str]) -> None:
         resume=given.resume, shards=given.shards,
     )  # fmt: skip
     print(f"{given.out}: trained. Try: clay4d generate PROMPT --weights {given.out} --out RUN")
+
+
+def _train_field(given: TrainWorldCommand) -> None:
+    """Train the field decoder alone.
+
+    Raises:
+        ValueError: options of whole runs beside it.
+    """
+    from clay4d.world_model.training.field_run import train_field
+
+    for name, value in (("perception-run", given.perception_run), ("shards", given.shards)):
+        if value is not None:
+            raise ValueError(f"{name} got {value} beside --field-of; expected one. Leave it out.")
+    assert given.field_of is not None
+    train_field(
+        given.config, given.data, given.out, model=given.field_of, resume=given.resume
+    )  # fmt: skip
+    print(
+        f"{given.out}: trained. Try: clay4d generate PROMPT --decoder field --weights {given.out} --out RUN"
+    )

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from clay4d.scenes.rays import camera_centres, pixel_rays
 from clay4d.world_model.encoder import Encoder, EncoderSize
 from clay4d.world_model.encoder.measure import measure
-from clay4d.world_model.encoder.rays import camera_centres, meeting_point, pixel_rays
+from clay4d.world_model.encoder.rays import meeting_point
 from clay4d.world_model.slots import PosedFrames, fill_unseen
 from clay4d.world_model.training.losses import reprojection
 from clay4d.world_model.worlds import WorldBatch, open_worlds, stack_worlds

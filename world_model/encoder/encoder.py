@@ -16,9 +16,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from clay4d.scenes.quaternions import normalise
+from clay4d.scenes.rays import camera_centres, pixel_rays
 from clay4d.world_model.encoder.crops import CHANNELS, SIDE, cut_out
 from clay4d.world_model.encoder.measure import STATS, Measured, covers, measure
-from clay4d.world_model.encoder.rays import camera_centres, meeting_point, pixel_rays, plucker
+from clay4d.world_model.encoder.rays import meeting_point, plucker
 from clay4d.world_model.slots import PosedFrames, Slots, fill_unseen
 
 PATCH = 8

@@ -17,7 +17,7 @@ from scipy.ndimage import label
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from clay4d.world_model.encoder.rays import camera_centres, pixel_rays
+from clay4d.scenes.rays import camera_centres, pixel_rays
 from clay4d.world_model.slots import PosedFrames
 
 WIDTH = 12

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from clay4d.config import from_dict, to_dict
 from clay4d.scenes.claimed import only_sizes
+from clay4d.scenes.fields.objects import ObjectField
 from clay4d.scenes.store import read_tensors, write_tensors
 from clay4d.scenes.store_checks import check_entries
 from clay4d.world_model.decoders import GaussianDecoder
-from clay4d.world_model.decoders.radiance_field import FieldDecoder
 from clay4d.world_model.encoder import Encoder
 from clay4d.world_model.encoder.segmenter import Segmenter
 from clay4d.world_model.model.dynamics import Dynamics, DynamicsSize, Segment
@@ -64,7 +64,7 @@ class WorldModel(nn.Module):
         sizes = {"looks": config.encoder.looks, "stage": config.encoder.stage}
         self.decoder = GaussianDecoder(config.decoder, **sizes)
         self.segmenter = Segmenter()
-        self.field = FieldDecoder(config.fields.size, looks=config.encoder.looks)
+        self.field = ObjectField(config.fields.size, looks=config.encoder.looks)
         size = DynamicsSize(
             config.reasoning.size, objects=config.encoder.objects, modes=config.reasoning.modes,
             segment=config.reasoning.segment, **sizes,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from clay4d.scenes.fields.objects import FieldSize
 from clay4d.world_model.decoders.gaussians import DecoderSize
-from clay4d.world_model.decoders.radiance_field import FieldSize
 from clay4d.world_model.encoder.encoder import EncoderSize
 from clay4d.world_model.reasoners.transformer import Size
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from clay4d.world_model.decoders.radiance_field import draw_field
+from clay4d.world_model.decoders.radiance_field import all_pixels, draw_field
 from clay4d.world_model.model.world_model import WorldModel
 from clay4d.world_model.slots import PosedFrames
 from clay4d.world_model.training.config import FieldConfig
@@ -59,19 +59,17 @@ class FieldStage:
     @torch.no_grad()
     def preview(self, folder: Path, step: int) -> None:
         """Truth above, fields below; of two worlds, all cameras."""
-        chosen = range(min(2, len(self.worlds)))
-        read = [self.worlds.read(i, frames=[3]) for i in chosen]
-        frames = PosedFrames.from_worlds(
-            stack_worlds(read, objects=self.model.config.encoder.objects)
-        )
-        height, width = frames.masks.shape[-2:]
-        y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
-        every = torch.stack([x.flatten(), y.flatten()], -1).expand(*frames.given.shape, -1, 2)
-        slots = self.model.encoder(frames)
-        seen = draw_field(self.model.field, self.model.decoder, slots, frames, every).colours
         rows = []
-        for n in range(len(read)):
-            for images in (frames.images[n, 0], seen[n, 0].unflatten(-2, (height, width))):
+        for index in range(min(2, len(self.worlds))):
+            read = [self.worlds.read(index, frames=[3])]
+            frames = PosedFrames.from_worlds(
+                stack_worlds(read, objects=self.model.config.encoder.objects)
+            )
+            seen = draw_field(
+                self.model.field, self.model.decoder, self.model.encoder(frames), frames, all_pixels(frames)
+            )  # fmt: skip
+            truth = frames.images[0, 0]
+            for images in (truth, seen.colours[0, 0].unflatten(-2, truth.shape[1:3])):
                 rows.append(torch.cat(list(images), 1))
         picture = (torch.cat(rows).clamp(0, 1) * 255 + 0.5).byte().numpy()
         folder.mkdir(parents=True, exist_ok=True)

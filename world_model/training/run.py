@@ -28,7 +28,12 @@ from clay4d.world_model.training.field import FieldStage
 from clay4d.world_model.training.judge import JudgeStage
 from clay4d.world_model.training.perception import PerceptionStage
 from clay4d.world_model.training.reasoning import ReasoningStage, set_scales
-from clay4d.world_model.training.score import episodes, exit_scores, forecast_errors
+from clay4d.world_model.training.score import (
+    episodes,
+    exit_scores,
+    field_scores,
+    forecast_errors,
+)
 from clay4d.world_model.training.segment import SegmentStage
 from clay4d.world_model.training.stage import Stage, run_stage
 from clay4d.world_model.training.warm import ensure_world_kernels
@@ -105,7 +110,7 @@ def _train(
     processes.check_shards(shards)
     shared = None if perception is None else _perception_of(Path(perception))
     worlds = open_worlds(data, split="train")
-    _check_worlds(worlds, config, data)
+    check_fit(worlds, config, data)
     if shared is not None:
         config = _perceiving_as(config, shared.config)
     processes.wait()  # all have looked for a run before there is one
@@ -205,6 +210,8 @@ def write_scores(
             scores[split] = forecast_errors(model, given, thoughts=COUNTS)
             if split == "val" and model.dynamics.coder is not None:
                 own["concepts"] = concept_scores(model, held)
+            if split == "val" and model.config.fields.steps:
+                own["field"] = field_scores(model, held)
             if split == "val" and isinstance(model.dynamics.reasoner, Depth):
                 own["exits"] = exit_scores(model, given, exits=EXITS)
             if judge is not None:
@@ -287,7 +294,12 @@ def _perception_of(run: Path) -> WorldModel:
     )
 
 
-def _check_worlds(worlds: WorldSet, config: WorldModelConfig, data: str | Path) -> None:
+def check_fit(worlds: WorldSet, config: WorldModelConfig, data: str | Path) -> None:
+    """Refuse worlds that a model of this config cannot learn from.
+
+    Raises:
+        ValueError: none at all, other pictures, too few frames, or too many objects.
+    """
     if not len(worlds):
         raise ValueError(
             f"data got {data} without worlds of split train; expected some. Make more."

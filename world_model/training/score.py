@@ -10,6 +10,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from clay4d.training.metrics import masked_psnr, psnr
+from clay4d.world_model.decoders import draw
+from clay4d.world_model.decoders.radiance_field import all_pixels, draw_field
 from clay4d.world_model.model.dynamics import straight_on
 from clay4d.world_model.model.world_model import WorldModel, whole_segment
 from clay4d.world_model.reasoners import MOST_THOUGHTS, Depth, Exit
@@ -126,3 +129,41 @@ def exit_scores(
     finally:
         reasoner.exit = before
     return found
+
+
+@torch.no_grad()
+def field_scores(model: WorldModel, worlds: WorldSet, *, moment: int = 12) -> dict[str, Any]:
+    """PSNR of both decoders' pictures, from the slots that the encoder reads off one moment of each world.
+
+    Returns:
+        {"pictures", "gaussians": {"psnr", "objects"}, "field": {…}}: means over pictures in dB, of whole
+        pictures and of the pixels that show an object, where there are any.
+    """
+    rows: dict[str, list[tuple[float, float]]] = {"gaussians": [], "field": []}
+    for index in range(len(worlds)):
+        read = worlds.read(
+            index, frames=[min(moment, len(worlds.read(index, cameras=[0]).times) - 1)]
+        )
+        frames = PosedFrames.from_worlds(stack_worlds([read], objects=model.config.encoder.objects))
+        for name, images in both_pictures(model, frames).items():
+            for seen, truth, mask in zip(images, frames.images[0, 0], frames.masks[0, 0] > 0):
+                whole = psnr(seen, truth)
+                part = masked_psnr(seen, truth, mask) if bool(mask.any()) else torch.nan
+                rows[name].append((whole, part))
+    means = {name: torch.tensor(row).nanmean(0).tolist() for name, row in rows.items()}
+    return {"pictures": len(rows["field"])} | {
+        name: {"psnr": whole, "objects": part} for name, (whole, part) in means.items()
+    }
+
+
+@torch.no_grad()
+def both_pictures(model: WorldModel, frames: PosedFrames) -> dict[str, Float[Tensor, "C H W 3"]]:
+    """What both decoders make of a world's first moment, from the slots that the encoder reads off it."""
+    slots = model.encoder(frames)
+    height, width = frames.masks.shape[-2:]
+    plain = draw(
+        model.decoder, slots, frames.viewmats, frames.Ks, width=width, height=height
+    ).images
+    own = draw_field(model.field, model.decoder, slots, frames, all_pixels(frames)).colours
+    own = own.unflatten(-2, (height, width))
+    return {"gaussians": plain[0, 0].clamp(0, 1), "field": own[0, 0].clamp(0, 1)}
