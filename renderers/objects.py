@@ -76,6 +76,7 @@ def see_objects(
         near: nothing is nearer than this along the ray, metres.
         bounds: nothing is outside this box.
 
+    >>> from clay4d.scenes.fields import FieldSize
     >>> field = ObjectField(FieldSize(), looks=4)
     >>> one, ahead = torch.zeros(1, 4), torch.tensor([[0.0, 0, 1], [1, 0, 0]])
     >>> turn = torch.tensor([[1.0, 0, 0, 0]])

@@ -137,8 +137,8 @@ def _check_decoder(model: WorldModel, decoder: Decoder) -> None:
     if decoder == "field" and not model.config.fields.steps:
         raise ValueError(
             "decoder got field for weights without a trained one (fields.steps is 0 in their config); "
-            "expected weights of a run with --fields.steps. Train a field: clay4d train-world standard "
-            "--field-of RUN --fields.steps 4000; or leave --decoder out."
+            "expected weights of a run that trained it. Train it with: clay4d train-world standard --data "
+            "WORLDS --field-of RUN --out NEW; or leave --decoder out."
         )
 
 

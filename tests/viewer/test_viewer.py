@@ -7,7 +7,7 @@ import io
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,16 @@ from clay4d.renderers.viewer.look import Look, covariances, draw, seen
 from clay4d.renderers.viewer.splats import colours_from
 from clay4d.renderers.viewer.viewer import _over
 from clay4d.scenes import Cameras, Gaussians
-from clay4d.scenes.fields import FieldScene, KPlanes, all_occupied
+from clay4d.scenes.fields import (
+    AnyField,
+    FieldScene,
+    FieldSize,
+    KPlanes,
+    ObjectField,
+    ObjectFields,
+    all_occupied,
+)
+from clay4d.scenes.motion import RigidPaths
 
 
 class Moving:
@@ -297,8 +306,16 @@ def field_scene() -> FieldScene:
     return FieldScene(field, box, all_occupied(2, 8), 1.0, (1.0, 1.0, 1.0), 32)
 
 
-def test_a_radiance_field_is_drawn_by_the_server() -> None:
-    made = Viewer(field_scene(), port=0)
+def objects_scene() -> ObjectFields:
+    paths, looks = RigidPaths(objects=1, knots=1), torch.zeros(1, 4)
+    stage = Gaussians.from_points(torch.zeros(1, 3), torch.zeros(1, 3))
+    field = ObjectField(FieldSize(hidden=8), looks=4)
+    return ObjectFields(field, looks, paths, stage, 1.0, (1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize("scene", [field_scene, objects_scene])
+def test_a_radiance_field_is_drawn_by_the_server(scene: Callable[[], AnyField]) -> None:
+    made = Viewer(scene(), port=0)
     try:
         asked = f"{made.url}/frame.jpg?azimuth=0&elevation=0&zoom=1&time=0.5"
         picture = np.asarray(Image.open(io.BytesIO(fetched(asked))))

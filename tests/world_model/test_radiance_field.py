@@ -162,7 +162,7 @@ def test_training_a_field_goes_on_to_the_same_bits(with_field: Path, small_world
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ([], "fields.steps got 0; expected at least 1. Give --fields.steps"),
+        (["--fields.steps", "0"], "fields.steps got 0; expected at least 1. Give --fields.steps"),
         (["--perception-run", "x"], "perception-run got x beside --field-of"),
         (["--field-of", "nowhere", "--fields.steps", "1"], "nowhere is not there"),
     ],
