@@ -107,8 +107,9 @@ def test_a_camera_inside_sees_the_rest_of_the_way() -> None:
 
 def test_pictures_are_what_the_field_at_that_moment_says() -> None:
     """A plain sum along rays of `.at(time)`, of two turned things that overlap and move."""
-    made = scene(grown(256), (0.0, 0, DEEP), (0.15, 0.1, DEEP + 0.2))
-    made.paths.positions[0, 1] += torch.tensor([0.1, 0.0, 0.1])
+    made = scene(grown(256), (0.15, 0.1, DEEP + 0.2), (0.0, 0, DEEP))
+    made.looks[:, 1:4] = torch.tensor([[3.0, -3, -3], [-3, 3, -3]])
+    made.paths.positions[1, 1] += torch.tensor([0.1, 0.0, 0.1])
     made.paths.quats = torch.nn.functional.normalize(
         torch.randn(2, 2, 4, generator=torch.Generator().manual_seed(0)), dim=-1
     )
