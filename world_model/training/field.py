@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
@@ -16,6 +17,8 @@ from clay4d.world_model.training.config import FieldConfig
 from clay4d.world_model.training.stage import generator
 from clay4d.world_model.worlds import WorldSet, stack_worlds
 
+RIM = 4
+"""Pixels beside objects that are drawn as often as objects."""
 PLACE = 4
 """Of this stage's draws among all draws of a seed."""
 
@@ -34,7 +37,7 @@ class FieldStage:
         self.modules: Mapping[str, nn.Module] = {"field": model.field}
 
     def losses(self, step: int) -> dict[str, Tensor]:
-        """Rays of one moment of a few worlds, half of them through objects."""
+        """Rays of one moment of a few worlds, half of them through objects or near."""
         draws = generator(self.seed, PLACE, step)
         chosen = torch.randint(0, len(self.worlds), (self.config.batch,), generator=draws).tolist()
         moments = len(self.worlds.read(chosen[0], cameras=[0]).times)
@@ -77,11 +80,16 @@ class FieldStage:
 
 
 def _pixels(frames: PosedFrames, count: int, draws: torch.Generator) -> Tensor:
-    """Middles of random pixels of each picture, objects' twice as likely as their share and more."""
-    covered = (frames.masks > 0).flatten(-2).float()
-    share = covered.mean(-1, keepdim=True).clamp(0.01, 0.99)
-    weight = covered / share + (1 - covered) / (1 - share)
-    index = torch.multinomial(weight.flatten(0, -2), count, replacement=True, generator=draws)
+    """Middles of random pixels of each picture: half of them on objects or up to `RIM` pixels beside.
+
+    On both sides of an outline they are equally likely; were they drawn from what objects cover alone,
+    fields would grow over their outlines.
+    """
+    covered = (frames.masks > 0).float().flatten(0, 2)[:, None]
+    near = F.max_pool2d(covered, 2 * RIM + 1, stride=1, padding=RIM).flatten(1)
+    share = near.mean(-1, keepdim=True).clamp(0.01, 0.99)
+    weight = near / share + (1 - near) / (1 - share)
+    index = torch.multinomial(weight, count, replacement=True, generator=draws)
     index = index.unflatten(0, frames.given.shape)
     width = frames.masks.shape[-1]
     return torch.stack([index % width + 0.5, index // width + 0.5], -1)
