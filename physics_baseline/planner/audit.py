@@ -103,6 +103,9 @@ def _of_phrase(phrase: Phrase) -> Iterator[Change]:
         others = ("red", "blue") if kind == "colour" else ("cork", "steel")
         value = (kind, others[0] if name != others[0] else others[1])
         yield (f"{name!r} of {phrase.text!r}", *_item(phrase.adjectives, k, value))
+    for k, (number, (kind, name)) in enumerate(phrase.colours):
+        value = (number, (kind, "red" if name != "red" else "blue"))
+        yield (f"{name!r} of one of {phrase.text!r}", *_item(phrase.colours, k, value))
     for _, others_ in (*phrase.places, *phrase.carries):
         for other in others_:
             yield from _of_phrase(other)
@@ -185,6 +188,12 @@ def check_places(story: Story, layout: Layout) -> None:
                 raise PlanError(
                     f"no rule for {thing.phrase.text!r} in {path.kind!r} that hits {target.phrase.text!r}: it is too flat."
                 )
+        walls = [t for how, t in path.stations[:-1] if how == "into" and t.fixed]
+        if walls and path.kind in ("roll", "slide", "throw", "swing"):
+            raise PlanError(
+                f"no rule lets {thing.phrase.text!r} go on behind {walls[0].phrase.text!r}, which stands fast. "
+                "Leave out what comes after."
+            )
         if path.kind in ("roll", "slide", "fall"):
             for how, target in path.stations:
                 met = _below if path.kind == "fall" else _in_the_way

@@ -35,7 +35,10 @@ print(explain("a heavy steel ball swings into a stack of three wooden boxes"))
 - Measures are kept: "30 cm wide", "a 2 kg ball", "from 2 m" (the gap below it), "at 3 m/s",
   "after 0.5 seconds", "for 4 seconds" (the duration), "at 60 fps".
 - "the ball", "it" and "them" mean what was named before, "it" rather what the sentence before was about than
-  what stood in it; where "the ball" could be two of them, it is refused.
+  what stood in it. "The second ball", "the last", "the other one" and "both" count what was named; "each cube" and
+  "the cubes" are all of them. Where it could be one or another ("the ball" of two, "a box hits it" after "a ball
+  hits a cube"), it is refused.
+- What was struck moves by that alone: "a red ball hits a blue one, which then hits a cube" pushes the red one only.
 - Nothing is read and then forgotten: every number, colour, material, quality, speed and direction of the prompt
   is changed in turn and the scene made again, and if it stays the same to the last byte the prompt is refused
   by that word. Every "on", "left of" and "into" must hold where things were put, too.
