@@ -67,11 +67,11 @@ def _of(phrases: list[Phrase]) -> Iterator[Spoken]:
 def _resolve(phrase: Phrase, before: list[Spoken], families: dict[int, Family]) -> None:
     """Find what an ordinal number counts."""
     several = [s for s in before if _several(s[1]) and phrase.noun in (None, s[1].noun)]
-    listed = [holder for holder, _ in before if len(holder) > 1 and phrase.noun is None]
+    listed = [h for h, _ in before if len(h) > 1 and phrase.noun is None and not _counted(h)]
     if listed and not several:
         _of_list(phrase, listed[-1])
         return
-    if listed and several[-1][0] is not listed[-1]:
+    if listed:
         raise PlanError(
             f"no rule for {phrase.text!r} where it could be of {several[-1][1].text!r} or of "
             f"{', '.join(p.text for p in listed[-1])!r}."
@@ -99,10 +99,15 @@ def _resolve(phrase: Phrase, before: list[Spoken], families: dict[int, Family]) 
         named[number - 1].member = phrase.member
 
 
+def _counted(listed: list[Phrase]) -> bool:
+    """Whether a list is of things by their numbers: "the first and the third"."""
+    return any(p.ordinal or p.pronoun for p in listed)
+
+
 def _of_list(phrase: Phrase, listed: list[Phrase]) -> None:
     """ "a ball and a cube roll; the first …"."""
     number = len(listed) if phrase.ordinal < 0 else phrase.ordinal
-    if not 1 <= number <= len(listed) or any(p.pronoun or p.ordinal for p in listed):
+    if not 1 <= number <= len(listed):
         raise PlanError(f"no rule for {phrase.text!r} of {len(listed)} things.")
     meant = listed[number - 1]
     meant.member = meant.member or (f"{meant.text}", number)

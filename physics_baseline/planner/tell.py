@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from clay4d.physics_baseline.planner import verbs as v
-from clay4d.physics_baseline.planner.motions import MotionRules, Tails
+from clay4d.physics_baseline.planner.motions import Tails
+from clay4d.physics_baseline.planner.naming import NamingRules
 from clay4d.physics_baseline.planner.story import Path, Story
 from clay4d.physics_baseline.planner.syntax import Phrase, Predicate, Sentences, Statement
 from clay4d.physics_baseline.planner.things import (
     Thing,
-    describe,
     lay_down,
     make_thing,
     stand_up,
@@ -31,14 +31,8 @@ UNMOVED = ("rest", "hold", "hang", "stop")
 TURNS = ("one by one", "one after another", "one after the other", "in turn", "in sequence")
 
 
-class Teller(MotionRules):
+class Teller(NamingRules):
     """Builds a `Story` from `Sentences`."""
-
-    def __init__(self, said: Sentences, palette: list[str]) -> None:
-        super().__init__()
-        self.said, self.palette = said, palette
-        self.named: dict[int, list[Thing]] = {}
-        """What each phrase that is in `said` was found to mean."""
 
     def tell(self) -> Story:
         for statement in self.said.statements:
@@ -65,76 +59,6 @@ class Teller(MotionRules):
         if statement.led_by_place:
             ((_, places), *_) = statement.predicates[0].tails
             self.landmarks = [t for p in places for t in self.named.get(id(p), [])]
-
-    def first_only(self, subjects: list[Phrase], said: Predicate) -> Predicate:
-        """Refuse what only the first of several would do, but for dominoes that topple or are pushed over."""
-        topples = said.motion == "topple" or (said.motion == "hit" and said.passive)
-        if any(p.first for p in subjects) and not topples:
-            raise PlanError(
-                f"no rule for {said.motion!r} of the first of several in {said.text!r}; known: "
-                "'the first of ten dominoes topples'. Or name it as a thing of its own."
-            )
-        struck = said.motion == "hit" and not any(name in ("by", "with") for name, _ in said.tails)
-        return replace(said, motion="topple") if struck and any(p.first for p in subjects) else said
-
-    # ── things ───────────────────────────────────────────────────────────────────────────────────
-    def all(self, phrases: list[Phrase], *, besides: list[Thing] | None = None) -> list[Thing]:
-        found: list[Thing] = []
-        for phrase in phrases:
-            if phrase.noun is not None and phrase.noun.shape == "floor":
-                self.floor(phrase)
-                continue
-            for thing in self.thing(phrase, besides=besides):
-                if all(thing is not f for f in found):
-                    found.append(thing)
-        return found
-
-    def floor(self, phrase: Phrase) -> None:
-        """What the prompt says of the floor itself."""
-        self.floor_named = True
-        if phrase.measures or phrase.places or phrase.carries or phrase.predicates:
-            raise PlanError(
-                f"no rule for {phrase.text!r} with more said of it; known: what it is made of."
-            )
-        self.said.floor_quality += [
-            a for a in phrase.adjectives if a not in self.said.floor_quality
-        ]
-
-    def thing(self, phrase: Phrase, *, besides: list[Thing] | None = None) -> list[Thing]:
-        if phrase.pronoun:
-            return self.meant(phrase, besides or [])
-        known = self.named.get(id(phrase.same), []) or self.known(phrase, besides or [])
-        found = known or [self.new(phrase)]
-        self.named[id(phrase)] = found
-        made = found[0]
-        for thing in found:
-            self.mention(thing)
-        if phrase.first and made.count < 2:
-            raise PlanError(f"no rule for the first of one thing in {phrase.text!r}.")
-        for relation, others in phrase.places if not known else []:
-            self.sloped = relation in ("foot_of", "top_of")
-            near = self.all(others, besides=[made])
-            self.sloped = False
-            if near:
-                self.story.relations.append((relation, made, near))
-                self.mention(made)
-        for relation, others in phrase.carries:
-            for other in self.all(others, besides=found):
-                self.story.relations.append((relation, other, found))
-            self.mention(made)
-        for predicate in phrase.predicates:
-            self.predicate(self.first_only([phrase], predicate), found)
-            self.mention(made)
-        return found
-
-    def new(self, phrase: Phrase) -> Thing:
-        """A thing that was not named before."""
-        made = make_thing(phrase, self.palette)
-        self.story.things.append(made)
-        self.story.lines.append((phrase.text, describe(made)))
-        if phrase.member is not None:
-            self.members[phrase.member] = made
-        return made
 
     # ── predicates ───────────────────────────────────────────────────────────────────────────────
     def predicate(self, said: Predicate, subjects: list[Thing]) -> None:
