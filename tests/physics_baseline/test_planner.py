@@ -62,7 +62,7 @@ def test_held_paraphrases_are_read_rightly_or_refused(judge: Any) -> None:
         read += not failures
         wrong += [(entry["prompt"], failures)] if failures else []
     assert (len(CORE), len(HELD)) == (40, 20)
-    # Measured after the fourth round: 14 right, 5 refused, 1 wrong. Nobody has looked which, to keep the set fair.
+    # Measured after the fourth and the fifth round: 14 right, 5 refused, 1 wrong. Nobody has looked which, to keep the set fair.
     assert len(wrong) <= 1
     assert read >= 14, f"{read} of 20"
 
