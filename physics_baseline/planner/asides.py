@@ -172,6 +172,9 @@ class AsideParser(Reader):
             blown = self.things()
             predicate = Predicate("rest", self.said(start))
             self.tails(predicate)
+            predicate.adverbs = [
+                a for a in predicate.adverbs if a not in ("away", "along", "aside")
+            ]
             if any(name == "across" for name, _ in predicate.tails):
                 raise PlanError(
                     f"no rule for wind that blows things across others in {predicate.text!r}."
@@ -184,7 +187,8 @@ class AsideParser(Reader):
         wish = CameraWish()
         seen = self.take("SEEN")
         if not self.take("VIEW_", "SHOT_"):
-            self.take("DET")
+            if self.sees("DET") and self.words[self.k].text in ("a", "an", "the"):
+                self.k += 1
             number = self.take("NUM")
             while self.sees("CAM", ahead=1) and self.sees("ADJ") and self.words[self.k]["ADJ"][1] in ("fixed", "still"):  # fmt: skip
                 self.k += 1

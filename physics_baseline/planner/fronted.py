@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from clay4d.physics_baseline.planner.noun_phrases import STARTS, PhraseParser
+from clay4d.physics_baseline.planner import verbs as v
+from clay4d.physics_baseline.planner.noun_phrases import STARTS
+from clay4d.physics_baseline.planner.relatives import RelativeParser
 from clay4d.physics_baseline.planner.syntax import Phrase, Predicate, Statement
 from clay4d.physics_baseline.planner.words import Measure, PlanError
 
@@ -18,6 +20,8 @@ class Front:
     tails: list[tuple[str, list[Phrase]]] = field(default_factory=list)
     predicates: list[Predicate] = field(default_factory=list)
     adverbs: list[str] = field(default_factory=list)
+    qualities: list[tuple[str, str]] = field(default_factory=list)
+    """Adjectives before a comma: "blue and heavy, a ball …"."""
 
     def give(self, predicates: list[Predicate]) -> list[Predicate]:
         """All predicates of the sentence, with what stood before it in its place."""
@@ -32,7 +36,7 @@ class Front:
         return [*self.predicates, *predicates]
 
 
-class FrontParser(PhraseParser):
+class FrontParser(RelativeParser):
     """Reads fronted parts; `Parser` adds motions."""
 
     def predicate(self) -> Predicate:
@@ -77,7 +81,9 @@ class FrontParser(PhraseParser):
         made.text = self.said(start)
         made.finite = True
         rest = self.more_predicates(made)
-        self.out.statements.append(Statement(subjects, [made, *rest], made.text))
+        self.out.statements.append(
+            Statement(subjects, [made, *rest], made.text, led_by_place=relation in v.STATIC)
+        )
         return True
 
     def more_predicates(self, before: Predicate) -> list[Predicate]:
@@ -104,7 +110,7 @@ class FrontParser(PhraseParser):
             front.adverbs.append(self.words[self.k].text)
             self.k += 1
             return True
-        if self._clause(front):
+        if self._clause(front) or self._qualities(front):
             return True
         if not self.sees("PREP") or self.sees("WORLD"):
             return False
@@ -126,6 +132,21 @@ class FrontParser(PhraseParser):
             self.fronted = False
         return True
 
+    def _qualities(self, front: Front) -> bool:
+        """ "blue, shiny and heavy, a ball …": what the subject is like."""
+        mark, found = self.mark(), []
+        while self.sees("ADJ") and not self.sees("DET", "NOUN"):
+            found.append(self.words[self.k]["ADJ"])
+            self.k += 1
+            while self.take("COMMA", "AND"):
+                pass
+        if not found or "COMMA" not in self.words[self.k - 1] or not self.sees("DET"):
+            self.reset(mark)
+            return False
+        front.qualities += found
+        self.k -= 1
+        return True
+
     def _clause(self, front: Front) -> bool:
         """ "after rolling down a ramp, …", "having hit a wall, …", "falling from a table, …"."""
         at = self.k
@@ -133,7 +154,9 @@ class FrontParser(PhraseParser):
             at += 1
         having = at < len(self.words) and "HAVING" in self.words[at]
         at += having
-        led = at > self.k
+        led, start = at > self.k, at
+        been = having and at < len(self.words) and "IS" in self.words[at]
+        at += been  # "having been hit by a puck"
         if at >= len(self.words) or "VERB" not in self.words[at]:
             return False
         forms = self.words[at]["VERB"][2]
@@ -143,13 +166,13 @@ class FrontParser(PhraseParser):
         if following is None or any(k in following for k in ("NOUN", "GROUP")):
             return False
         mark = self.mark()
-        self.k = at
+        self.k = start
         self.fronted = True
         try:
             made = self.predicate()
         finally:
             self.fronted = False
-        made.passive &= not having
+        made.passive &= been or not having
         if not (self.sees("COMMA") or (led and self.sees(*STARTS))):
             self.reset(mark)
             return False

@@ -164,11 +164,16 @@ class MotionRules(References):
                     path.meet("on", thing)
 
     def _stack(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
-        subject.arrangement = "stack"
+        if subject.arrangement == "row":
+            subject.arrangement = "stack"
         if subject.shape not in FLAT_TOPS:
             raise PlanError(
                 f"no rule for a stack of {subject.noun.name}s, which roll off each other."
             )
+
+    def _carry(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
+        for thing in objects:
+            self.place("on", thing, [subject])
 
     def _pile(self, subject: Thing, path: Path, objects: list[Thing], tails: Tails) -> None:
         if subject.arrangement == "row":
@@ -240,6 +245,10 @@ class MotionRules(References):
         if ramps:  # What is let go on a slope goes down it.
             self._move(subject, path, objects, [("down", ramps[-1:])])
             return
+        if subject.noun.name == "pendulum" or path.kind == "swing":
+            path.kind = "swing"  # It is let go as every pendulum is.
+            if path.release is None and not any(things for _, things in tails):
+                return
         path.kind = path.kind or "hold"
         path.release = 0.5 if path.release is None else path.release
         for name, things in tails:

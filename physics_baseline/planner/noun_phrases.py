@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from clay4d.physics_baseline.planner import verbs as v
-from clay4d.physics_baseline.planner.asides import AsideParser
-from clay4d.physics_baseline.planner.syntax import Phrase, Predicate, Statement
+from clay4d.physics_baseline.planner.qualities import QualityParser, one_of_each, share_out
+from clay4d.physics_baseline.planner.syntax import Phrase, Predicate
 from clay4d.physics_baseline.planner.vocabulary import Noun
-from clay4d.physics_baseline.planner.words import PlanError, Word
+from clay4d.physics_baseline.planner.words import PlanError, Word, plural
 
-STARTS = ("DET", "NUM", "ADJ", "NOUN", "GROUP", "PRON", "ONE", "FIRST", "LEADER")
+STARTS = ("DET", "NUM", "ADJ", "NOUN", "GROUP", "PRON", "ONE", "FIRST", "ORDINAL")
 """Kinds of words with which a thing may begin."""
 
 
-def one_of_each(phrase: Phrase) -> list[Phrase]:
-    """The phrase, or one for each of its things where each has a quality of its own."""
-    if not phrase.each:
-        return [phrase]
-    return [
-        replace(phrase, each=[], count=1, many=False, adjectives=[*phrase.adjectives, quality])
-        for quality in phrase.each
-    ]
+DEFINITE = ("the", "its", "this", "that", "these", "those", "each", "every", "all")
+"""Words before things that were named already, if any fit."""
 
 
-class PhraseParser(AsideParser):
+class PhraseParser(QualityParser):
     """Reads things; `Parser` adds motions."""
 
     def __init__(self, words: list[Word]) -> None:
         super().__init__(words)
         self.last_noun: Noun | None = None
         """What "one" and "another" stand for."""
+        self.unnumbered = False
+        """Whether that was said of several without their number."""
         self.fronted = False
-        """Whether a clause before its subject is read, which ends at a comma."""
+        self.led_by = ""
+        """The preposition before the list that is read: behind it again a clause without its verb may stand."""
 
     def predicates(self, subjects: list[Phrase]) -> list[Predicate]:
         """What things do; `Parser` has the rule."""
@@ -52,7 +47,8 @@ class PhraseParser(AsideParser):
     def things(
         self, *, attach: bool = True, listed: bool = True, subject: bool = False
     ) -> list[Phrase]:
-        found = one_of_each(self.thing(attach=attach, subject=subject))
+        listed_here = self._one_noun()
+        found = listed_here or [self.thing(attach=attach, subject=subject)]
         while listed and self.sees("COMMA", "AND") and not (self.fronted and self.sees("COMMA")):
             mark = self.mark()
             while self.take("COMMA", "AND", "THEN"):
@@ -64,10 +60,37 @@ class PhraseParser(AsideParser):
                 self.reset(mark)
                 break
             more = self.thing(attach=attach, subject=subject)
-            if not subject and self._is_finite():  # "… and a cone falls": a sentence of its own.
+            again = self.sees("PREP") and self.words[self.k].text == self.led_by
+            if not subject and (
+                self._is_finite() or again
+            ):  # "… and a cone falls": a sentence of its own.
                 self.reset(mark)
                 break
-            found += one_of_each(more)
+            found.append(more)
+        share_out(found)
+        return [each for phrase in found for each in one_of_each(phrase)]
+
+    def _one_noun(self) -> list[Phrase]:
+        """ "a red and a blue ball": things that share the noun of the last."""
+        mark, found = self.mark(), []
+        while self.sees("DET") and self.words[self.k].text in ("a", "an", "the", "another"):
+            phrase = Phrase()
+            self._describe(phrase)
+            found.append(phrase)
+            if not phrase.adjectives or phrase.predicates or not self.sees("COMMA", "AND"):
+                break
+            while self.take("COMMA", "AND"):
+                pass
+        if len(found) < 2 or not found[-1].adjectives or not self.sees("NOUN"):
+            self.reset(mark)
+            return []
+        word = self.words[self.k]
+        for phrase in found:
+            phrase.noun, phrase.many = word["NOUN"]
+            phrase.text = " ".join([*(name for _, name in phrase.adjectives), word.text])
+        self.k += 1
+        self.last_noun = found[-1].noun
+        self._after(found[-1], attach=True, subject=False)
         return found
 
     def _is_finite(self) -> bool:
@@ -87,19 +110,28 @@ class PhraseParser(AsideParser):
         if word:
             phrase.pronoun, phrase.text = word["PRON"], word.text
             return phrase
-        leader = self.take("LEADER")
-        phrase.first = bool(leader or self.take("FIRST"))
-        phrase.definite = bool(leader)
-        if leader and not self.sees("ADJ", "NOUN", "GROUP") and self.last_noun is not None:
-            phrase.noun, phrase.text = self.last_noun, leader.text
+        if self._both():
+            phrase.pronoun = phrase.text = "both"
             return phrase
+        phrase.first = bool(self.take("FIRST"))
+        word = self.take("ORDINAL")
+        if word:
+            phrase.ordinal, phrase.definite = word["ORDINAL"], True
+            if not self.sees("ADJ", "NOUN", "GROUP"):
+                phrase.text = word.text
+                return phrase
         self._describe(phrase)
         if self.sees("GROUP") and (not self.sees("NOUN") or self._of_ahead()):
             self._group(phrase)
         else:
             self._named(phrase)
         phrase.text = self.said(start)
-        self.last_noun = phrase.noun or self.last_noun
+        phrase.many |= phrase.every
+        if phrase.both and not phrase.many:  # "both a ball and a cube": no count.
+            phrase.count, phrase.definite = None, False
+        if phrase.noun is not None and not (phrase.noun.fixed and self.last_noun is not None):
+            self.last_noun = phrase.noun  # "One" is rather of what moves than of what it is on.
+            self.unnumbered = phrase.many and not (phrase.count or phrase.group or phrase.definite)
         self._after(phrase, attach=attach, subject=subject)
         return phrase
 
@@ -110,10 +142,31 @@ class PhraseParser(AsideParser):
             phrase.noun, phrase.many = word["NOUN"]
             return
         word = self.take("ONE")
+        if phrase.another and phrase.definite:
+            phrase.pronoun = "the other"
+            return
         if (word is None and not phrase.another) or self.last_noun is None:
             raise self.refuse("the name of a thing, such as 'ball', 'cube' or 'ramp'")
-        phrase.noun, phrase.another = self.last_noun, True
+        phrase.noun, phrase.another, phrase.one = self.last_noun, True, word is not None
+        if self.unnumbered and word is not None and word["ONE"]:
+            raise PlanError(
+                f"no rule for {self.said(self.k - 1)!r} here: they could be of the {plural(phrase.noun.name)} that were "
+                "named without a number, or more of them. Say how many there are."
+            )
         phrase.many = word is not None and word["ONE"]
+        if word is not None and not phrase.adjectives and not phrase.measures:
+            raise PlanError(
+                f"no rule for {self.said(self.k - 1)!r} of things that were named before. Say 'another', 'the "
+                "first' or which by its colour."
+            )
+
+    def _both(self) -> bool:
+        """Whether "both" stands here for two things that were named before."""
+        if not self.sees("NUM") or self.words[self.k].text != "both":
+            return False
+        return not self.sees("NOUN", "ADJ", "GROUP", "DET", "NUM", ahead=1) and bool(
+            self.take("NUM")
+        )
 
     def _of_ahead(self) -> bool:
         return self.k + 1 < len(self.words) and self.words[self.k + 1].text == "of"
@@ -147,12 +200,15 @@ class PhraseParser(AsideParser):
                 return
             if self.sees("DET") and not phrase.adjectives:
                 text = self.words[self.k].text
-                phrase.definite |= text in ("the", "its", "this", "that", "these", "those")
+                phrase.definite |= text in DEFINITE
+                phrase.every |= text in ("each", "every")
                 phrase.another |= text in ("another", "other")
                 if text == "some" and phrase.count is None:
                     phrase.count = 3 if self._plural_ahead() else None
             elif self.sees("NUM") and phrase.count is None and not phrase.adjectives:
                 phrase.count = self.words[self.k]["NUM"]
+                phrase.both = self.words[self.k].text == "both"
+                phrase.definite |= phrase.both
             elif self.sees("MEASURE"):
                 self._measure(phrase)
                 continue
@@ -189,179 +245,9 @@ class PhraseParser(AsideParser):
         word = self.words[self.k]
         return Predicate(word["VERB"][0], word.text, passive="past" in word["VERB"][2])
 
-    def _measure(self, phrase: Phrase) -> None:
-        measure, dimension = (
-            self.words[self.k]["MEASURE"],
-            self.words[self.k].readings.get("OF", ""),
-        )
-        self.k += 1
-        word = self.take("DIM") if not dimension else None
-        phrase.measures.append((dimension or (word["DIM"] if word else ""), measure))
-
     def _after(self, phrase: Phrase, *, attach: bool, subject: bool) -> None:
-        """What follows a noun and belongs to it."""
-        while (
-            self._attribute(phrase, subject=subject)
-            or self._each(phrase)
-            or self._apposition(phrase, subject=subject)
-            or (subject and self._between_commas(phrase))
-        ):
-            pass
-        while True:
-            if self._acted_on(phrase):
-                pass
-            elif self.sees("THAT") and self.sees("VERB", "IS", "ADV", ahead=1):
-                self.k += 1
-                phrase.predicates += self.predicates([phrase])
-            elif not subject and not self.fronted and self._done_to(phrase):
-                pass
-            elif not (attach and self._place(phrase)) and not self._attribute(phrase, subject=subject):  # fmt: skip
-                if not self._carried(phrase):
-                    return
-
-    def _attribute(self, phrase: Phrase, *, subject: bool = False) -> bool:
-        """A measure, a material or a quality behind the noun: "30 cm wide", "of steel", "red"."""
-        of = self.sees("PREP") and self.words[self.k].text in ("of", "with")
-        if self.sees("MEASURE") and self.sees("DIM", ahead=1):
-            self._measure(phrase)
-        elif of and self.sees("MEASURE", ahead=1):
-            measure = self.words[self.k + 1]["MEASURE"]
-            if measure.kind == "speed":
-                if not subject:  # It is how fast the motion before is.
-                    return False
-                moves = Predicate("move", self.words[self.k + 1].text, measures=[("at", measure)])
-                phrase.predicates.append(moves)
-                self.k += 2
-                return True
-            self.k += 1
-            self._measure(phrase)
-        elif of and self.words[self.k].text == "of" and self.sees("ADJ", ahead=1):
-            phrase.adjectives.append(self.words[self.k + 1]["ADJ"])
-            self.k += 2
-        elif self.sees("ADJ") and self._stands_alone():
-            phrase.adjectives.append(self.words[self.k]["ADJ"])
-            self.k += 1
-        else:
-            return False
-        return True
-
-    def _stands_alone(self) -> bool:
-        """Whether an adjective follows its noun: "a ball red and heavy", "in different colours"."""
-        word = self.words[self.k]
-        if word["ADJ"][1] == "colourful":
-            return True
-        other = any(k in word for k in ("ADV", "NOUN", "VERB", "PREP", "GROUP", "DIR", "NUM"))
-        return not other and not self.sees("NOUN", "ADJ", "GROUP", "ONE", "WIND", "CAM", ahead=1)
-
-    def _apposition(self, phrase: Phrase, *, subject: bool) -> bool:
-        """ ", 20 cm wide and made of rubber,": qualities between commas."""
-        mark = self.mark()
-        kept = (list(phrase.adjectives), list(phrase.measures), list(phrase.predicates))
-        found = False
-        if self.sees("COMMA"):
-            while self.take("COMMA", "AND"):
-                self.k += self.sees("DET") and self.words[self.k].text == "each"
-                if not self._attribute(phrase, subject=subject):
-                    break
-                found = True
-            before = self.words[self.k - 1] if self.k else None
-            ends = self.k >= len(self.words) or self.sees("STOP")
-            if found and before is not None and ("COMMA" in before or ends):
-                return True
-        self.reset(mark)
-        phrase.adjectives, phrase.measures, phrase.predicates = kept
-        return False
-
-    def _each(self, phrase: Phrase) -> bool:
-        """ ", one red and one blue,": a quality for each."""
-        mark, found = self.mark(), []
-        if self.take("COMMA") and phrase.count and not phrase.each:
-            while self.sees("ONE") and self.sees("NUM") and self.sees("ADJ", ahead=1):
-                found.append(self.words[self.k + 1]["ADJ"])
-                self.k += 2
-                while self.take("COMMA", "AND"):
-                    pass
-        if len(found) < 2 or len(found) != phrase.count:
-            self.reset(mark)
-            return False
-        phrase.each = found
-        return True
-
-    def _between_commas(self, phrase: Phrase) -> bool:
-        """ ", swinging from a chain,": what the subject does meanwhile."""
-        if not (self.sees("COMMA") and self.sees("VERB", ahead=1)) or self.fronted:
-            return False
-        forms = self.words[self.k + 1]["VERB"][2]
-        if forms & {"present", "base"} or self.sees("NOUN", "GROUP", ahead=1):
-            return False
-        mark = self.mark()
-        self.k += 1
-        self.fronted = True
-        try:
-            made = self.predicate()
-        finally:
-            self.fronted = False
-        made.passive = "past" in forms
-        if not self.take("COMMA"):
-            self.reset(mark)
-            return False
-        phrase.predicates.append(made)
-        return True
-
-    def _done_to(self, phrase: Phrase) -> bool:
-        """ "into a box placed on a table", "by a ball thrown at 6 m/s"."""
-        if not self.sees("VERB") or self.sees("NOUN"):
-            return False
-        motion, _, forms = self.words[self.k]["VERB"]
-        if forms != {"past"} and not (forms == {"ing"} and motion in ("rest", "hang", "hold")):
-            return False
-        made = self.predicate()
-        made.passive = forms == {"past"}
-        phrase.predicates.append(made)
-        return True
-
-    def _acted_on(self, phrase: Phrase) -> bool:
-        """ ", which a cannonball destroys": what another does to it, told after the sentence."""
-        at = int(self.sees("COMMA"))
-        if not self.sees("THAT", ahead=at) or not self.sees(*STARTS, ahead=at + 1):
-            return False
-        mark = self.mark()
-        self.k += at + 1
-        start = self.k
-        others = self.things(attach=False)
-        self.take("THEN")
-        verb = self.take("VERB")
-        if verb is None or not v.MOTIONS[verb["VERB"][0]].acts_on:
-            self.reset(mark)
-            return False
-        target = replace(phrase, definite=True, predicates=[], places=[], carries=[], count=None)
-        made = Predicate(verb["VERB"][0], "", objects=[target])
-        self.tails(made)
-        made.text = self.said(start)
-        self.later.append(Statement(others, [made], made.text))
-        return True
-
-    def _carried(self, phrase: Phrase) -> bool:
-        """ "with a red one on top", "with two balls on it", "with a cube behind it"."""
-        if not (self.sees("PREP") and self.words[self.k].text == "with" and self.noun_follows()):
-            return False
-        mark = self.mark()
-        self.k += 1
-        if self._camera_ahead():
-            self.reset(mark)
-            return False
-        others = self.things(attach=False)
-        self.take("VERB") if self.sees("VERB") and self.words[self.k]["VERB"][0] == "rest" else None
-        relation = self.words[self.k]["PREP"] if self.sees("PREP") else ""
-        if relation in v.STATIC and self.sees("PRON", ahead=1):
-            self.k += 2
-        elif self.take("ONTOP"):
-            relation = "on"
-        else:
-            self.reset(mark)
-            return False
-        phrase.carries.append((relation, others))
-        return True
+        """What follows a noun and belongs to it; `RelativeParser` has the rule."""
+        raise NotImplementedError
 
     def _place(self, phrase: Phrase) -> bool:
         if (
@@ -372,6 +258,11 @@ class PhraseParser(AsideParser):
             return False
         relation = self.words[self.k]["PREP"]
         if relation in ("over", "against") and not self._thing_follows():
+            return False
+        if self.words[self.k].text in (
+            "onto",
+            "on to",
+        ):  # Where something goes, and not where it is.
             return False
         if relation == "on" and self._floor():
             return True

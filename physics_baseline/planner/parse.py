@@ -5,19 +5,24 @@ stands nearest, which a greedy descent does by itself and an ambiguous grammar o
 a refusal has to say what was read and what could have followed. In extended Backus–Naur form:
 
     prompt     = item { separator item } ;
-    item       = world | wind | camera | order | inverted | { front } things [ predicates ] ;
+    item       = world | wind | camera | order | inverted | "before" item "," item
+               | { front } things [ predicates | tail { tail } ] ;  "… and a blue one onto a box"
     inverted   = PREP things [ IS ] [ VERB ] things { tail } ;   "on a table sits a ball"
     front      = ( ADV | PREP ( things | MEASURE ) | [ "after" | "having" ] predicate ) [ "," ] ;
     order      = VERB things { tail } ;                          "drop a ball onto a table"
-    things     = thing { ("," | "and") thing } ;
-    thing      = [ DET ] [ NUM ] { ADJ | MEASURE } ( NOUN | "one" | GROUP "of" thing ) { after } ;
+    things     = thing { ("," | "and") thing } [ shared ] | DET ADJ { "and" DET ADJ } NOUN ;
+    shared     = ( "," ( "both" | "all" ) | [ "," ] ( "which" | "that" ) "are" ) attribute ;
+    thing      = [ DET ] [ NUM ] { ADJ | MEASURE } ( NOUN | "one" | GROUP "of" thing ) { after }
+               | "the" ORDINAL [ NOUN ] | "the other" [ NOUN ] | "both" | PRON ;
     after      = STATIC things | attribute | "," attribute { "and" attribute } "," | clause
                | "with" things ( "on top" | STATIC "it" ) ;      "a table with a ball on it"
     attribute  = "of" ( MATERIAL | MEASURE ) | MEASURE [ DIM ] | ADJ ;
-    clause     = "that" predicates | VERB-ing { tail } ;
+    clause     = "that" predicates | VERB-ing { tail } | "," "which" predicate { "and" predicate }
+               | [ "that" ] things VERB [ PREP ] | PREP "which" things predicate ;
     predicates = predicate { [ "," | "and" | "then" ] predicate } ;
     predicate  = [ IS ] { ADV } ( VERB [ things ] | PREP things ) { tail } ;
-    tail       = PREP ( things | MEASURE ) | MEASURE | ADV | DIRECTION | world | wind | view ;
+    tail       = PREP ( things | MEASURE ) | [ "," ] "then" PREP things | "with" things STATIC "it"
+               | MEASURE | ADV | DIRECTION | world | wind | view ;
     camera     = [ NUM ] "camera" [ MOVE ] [ PREP thing ] | [ SEEN ] ( VIEW | SHOT ) ;
     wind       = [ "with" | "in" ] [ STRENGTH ] WIND [ VERB ] [ VIEW | DIRECTION ] [ "at" MEASURE ] ;
 """
@@ -25,7 +30,8 @@ a refusal has to say what was read and what could have followed. In extended Bac
 from __future__ import annotations
 
 from clay4d.physics_baseline.planner import verbs as v
-from clay4d.physics_baseline.planner.fronted import FrontParser
+from clay4d.physics_baseline.planner.joined import JoinedParser
+from clay4d.physics_baseline.planner.members import single_out
 from clay4d.physics_baseline.planner.noun_phrases import STARTS
 from clay4d.physics_baseline.planner.syntax import Phrase, Predicate, Sentences, Statement
 from clay4d.physics_baseline.planner.wordings import ROPES, UPWARDS
@@ -35,29 +41,51 @@ ROPED = ("hang", "swing", "hold", "spin")
 SEPARATORS = ("COMMA", "AND", "THEN", "STOP", "WHILE")
 
 
-class Parser(FrontParser):
+class Parser(JoinedParser):
     """Reads `Sentences` from words; `parse` is its door."""
 
     # ── items ────────────────────────────────────────────────────────────────────────────────────
     def prompt(self) -> Sentences:
-        while self.take(*SEPARATORS):
-            pass
+        self.words = [w for k in range(len(self.words)) for w in self._which_is(k)]
+        self.separators()
         while self.k < len(self.words):
             self.item()
             if self.k < len(self.words) and not self.sees(*SEPARATORS):
                 raise self.refuse("a motion, a place, a comma or the end")
-            while self.take(*SEPARATORS):
-                pass
+            self.separators()
             self.out.statements += self.later
             self.later = []
         return self.out
+
+    def _which_is(self, k: int) -> list[Word]:
+        """The word, or "which is" as two: nothing before a quality, and else a clause's beginning."""
+        word, after = self.words[k], self.words[k + 1 : k + 2]
+        told = any("ADJ" in w or "MEASURE" in w or w.text == "of" for w in after)
+        if not ("THATIS" in word or ("ALLOF" in word and "NUM" not in word)):
+            return [word]
+        if told:
+            return [] if "THATIS" in word else [word]
+        which, is_ = word.text.split()
+        return [Word(which, {"THAT": which}), Word(is_, {"IS": is_})]
+
+    def separators(self) -> None:
+        """Pass commas, stops and "and"; a "before" at the start of a sentence is left for `item`."""
+        while True:
+            stopped = self.k == 0 or "STOP" in self.words[self.k - 1]
+            if stopped and self.sees("WHILE") and self.words[self.k].text in ("before", "until"):
+                return
+            word = self.take(*SEPARATORS)
+            if word is None:
+                return
+            if "STOP" in word:
+                self.sentence = len(self.out.statements)
 
     def item(self) -> None:
         start = self.k
         while self.aside():
             if self.k >= len(self.words) or self.sees(*SEPARATORS):
                 return
-        if self.camera():
+        if self.later_first() or self.camera():
             return
         if self._clause_after():  # "after a ball hits a wall, it …": in the order of time already.
             self.k += 1
@@ -68,8 +96,12 @@ class Parser(FrontParser):
             return
         front = self.front()
         subjects = self.things(subject=True)
+        subjects[0].adjectives += front.qualities
+        if self.without_verb(subjects, start):
+            return
         predicates = front.give(self.predicates(subjects))
-        statement = Statement(subjects, predicates, self.said(start))
+        led = any(relation in v.STATIC for relation, _ in front.tails)
+        statement = Statement(subjects, predicates, self.said(start), led_by_place=led)
         if self._clause_after():
             statement.after = self.sooner()
         elif self.sees("PREP") and self.words[self.k].text == "after" and self._participle_ahead():
@@ -77,33 +109,10 @@ class Parser(FrontParser):
             statement.predicates = [self.predicate(), *predicates]
         self.out.statements.append(statement)
 
-    def _clause_after(self) -> bool:
-        """Whether "after" stands here with a subject and its verb behind it."""
-        if not (self.sees("PREP") and self.words[self.k].text == "after" and self._thing_follows()):
-            return False
-        mark, last = self.mark(), self.last_noun
-        self.k += 1
-        try:
-            self.things(subject=True)
-            return self._is_finite()
-        except PlanError:
-            return False
-        finally:
-            self.reset(mark)
-            self.last_noun = last
-
     def _participle_ahead(self) -> bool:
         if self.sees("IS", ahead=1):
             return True
         return self.sees("VERB", ahead=1) and "ing" in self.words[self.k + 1]["VERB"][2]
-
-    def sooner(self) -> list[Statement]:
-        """What a clause with "after" says, which comes before its sentence."""
-        self.k += 1
-        held, self.out.statements = self.out.statements, []
-        self.item()
-        found, self.out.statements = self.out.statements, held
-        return found
 
     def _is_order(self) -> bool:
         if not self.sees("VERB") or "base" not in self.words[self.k]["VERB"][2]:
@@ -166,6 +175,7 @@ class Parser(FrontParser):
             stopped = self.sees("STOP")
             while self.take(*SEPARATORS, "THAT"):
                 pass
+            self.interposed()
             if (
                 stopped
                 or not self._is_predicate()
@@ -224,9 +234,7 @@ class Parser(FrontParser):
     def quality(self, made: Predicate) -> None:
         """ "is blue", "is 30 cm wide and heavy": what things are said to be."""
         quality = Phrase(text=made.text)
-        while self._attribute(quality):
-            if self.sees("AND") and self.sees("ADJ", ahead=1) and not self.sees("NOUN", ahead=2):
-                self.k += 1
+        self._attributes(quality)
         if quality.adjectives or quality.measures:
             made.motion, made.quality = "be", quality
 
@@ -257,13 +265,16 @@ class Parser(FrontParser):
                     self.take("DIM")
             elif self._clause_after():
                 return
+            elif self.standing_with() or self.adverb_again() or self.tail_again(made):
+                pass
             elif self.sees("MEASURE") and not self.sees("NOUN", ahead=1):
                 made.measures.append(("", self.words[self.k]["MEASURE"]))
                 self.k += 1
             elif self.sees("PREP") and self._thing_follows():
-                preposition = self.words[self.k]["PREP"]
+                preposition, self.led_by = self.words[self.k]["PREP"], self.words[self.k].text
                 self.k += 1
                 made.tails.append((preposition, self.things()))
+                self.led_by = ""
             elif self.sees("ADV"):
                 made.speed *= self.words[self.k]["ADV"]
                 made.adverbs.append(self.words[self.k].text)
@@ -292,4 +303,4 @@ def parse(words: list[Word]) -> Sentences:
     >>> said.statements[0].predicates[0].objects[0].count
     2
     """
-    return Parser(words).prompt()
+    return single_out(Parser(words).prompt())

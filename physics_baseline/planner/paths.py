@@ -69,10 +69,10 @@ def _stations(layout: Layout, thing: Thing, path: Path, start: float, base: floa
         carrier = layout.support(target)
         root = carrier if carrier is not None and carrier is not path.surface else target
         if target.arrangement == "row" and target.count > 1 and target.noun.name != "domino":
-            round_ = (
-                target.count > 2 and target.shape in ("sphere", "cylinder") and not target.lying
-            )
-            wedge = round_ and not target.phrase.group  # What is met first passes the blow on.
+            even = target.shape in ("sphere", "cylinder", "box") and not target.lying
+            wedge = (
+                target.count > 2 and even and not target.fixed and not target.phrase.group
+            )  # What is met first passes the blow on.
             target.arrangement = "triangle" if wedge else "across"
             target.spacing = 0.13 * target.solid_size[0] if wedge else 0.02
         w, d, _ = root.extents()
@@ -122,7 +122,8 @@ def _on_ramp(layout: Layout, thing: Thing, path: Path, ramp: Thing) -> None:
     if path.speed is not None or path.factor != 1.0:
         push = layout.speed(path, 1.0)
         _start(thing, path, push, (math.cos(slope), 0.0, -math.sin(slope)))
-    end = _stations(layout, thing, path, foot + thing.solid_size[0] + 0.25, 0.0)
+    room = 0.25 if path.kind == "roll" else 0.1  # What slides loses speed where the ramp ends.
+    end = _stations(layout, thing, path, foot + thing.solid_size[0] + room, 0.0)
     layout.points.append((max(end, foot + 0.6), 0.0, 0.0))
     speed = max(0.3, math.sqrt(2 * max(layout.gravity, 0.1) * rise * 0.6))
     layout.lasts(2 * math.hypot(*ramp.size[::2]) / speed + (end - foot) / speed + 0.8)
@@ -211,6 +212,10 @@ def _on_floor(layout: Layout, thing: Thing, path: Path) -> None:
     if first:  # What it meets stands already: start to the left of it.
         low = first[0].bounds()[0]
         thing.put(low[0] - gap - width / 2, first[0].middle[1], 0.0)
+        for _ in range(60):  # Behind what is on its way there already.
+            if not layout.collides(thing):
+                break
+            thing.shift(-0.1, 0.0)
     end = _stations(layout, thing, path, gap, 0.0)
     speed = _usual(layout, path, gap, thing.material.friction)
     if path.blow is None:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from random import Random
 
-from clay4d.physics_baseline.planner.audit import check_all_read, check_places
+from clay4d.physics_baseline.planner.audit import check_all_read
 from clay4d.physics_baseline.planner.build import (
     followed_bodies,
     make_body,
@@ -17,6 +17,7 @@ from clay4d.physics_baseline.planner.build import (
     name_things,
     spin_things,
 )
+from clay4d.physics_baseline.planner.holds import check_places
 from clay4d.physics_baseline.planner.layout import Layout, arrange_story
 from clay4d.physics_baseline.planner.parse import parse
 from clay4d.physics_baseline.planner.story import Story
@@ -104,7 +105,7 @@ def _made(prompt: str, said: Sentences, seed: int) -> tuple[Story, Layout, Scene
         raise PlanError(f"prompt got no thing in {prompt!r}; expected one such as 'a ball'.")
     gravity = next((g for kind, g, _ in reversed(said.worlds) if kind == "gravity"), 9.81)
     layout = arrange_story(story, gravity, rng)
-    check_places(story, layout)
+    check_places(story)
     spin_things(story)
     try:
         return story, layout, _scene(prompt, said, story, layout, gravity, seed)

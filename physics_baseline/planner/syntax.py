@@ -21,12 +21,27 @@ class Phrase:
     another: bool = False
     first: bool = False
     """Whether only the first of several is meant: "the first of ten dominoes"."""
+    ordinal: int = 0
+    """Which of several by its number, "the second": 1 and up, −1 for the last, 0 where none is said."""
+    member: tuple[str, int] | None = None
+    """Of which things this is one, and its number among them."""
+    both: bool = False
+    every: bool = False
+    """Whether it is said of each of several that were named."""
+    same: Phrase | None = None
+    """The phrase that it repeats: "a cube, which falls"."""
+    one: bool = False
+    """Whether "one" stands for its noun."""
     adjectives: list[tuple[str, str]] = field(default_factory=list)
     measures: list[tuple[str, Measure]] = field(default_factory=list)
     speed: float = 1.0
     places: list[tuple[str, list[Phrase]]] = field(default_factory=list)
-    each: list[tuple[str, str]] = field(default_factory=list)
-    """A quality for each of several: "two crates, one red and one blue"."""
+    each: list[tuple[int, tuple[str, str]]] = field(default_factory=list)
+    """How many have which quality: "three crates, two red and one blue"."""
+    colours: list[tuple[int, tuple[str, str]]] = field(default_factory=list)
+    """Colours of single ones by their place: "three cubes; the second is yellow"."""
+    shared: Phrase | None = None
+    """Qualities of all in its list: "a cube and a cone, which are blue"."""
     carries: list[tuple[str, list[Phrase]]] = field(default_factory=list)
     """Others and where they are from it: "with a ball on top"."""
     predicates: list[Predicate] = field(default_factory=list)
@@ -60,6 +75,8 @@ class Statement:
     subjects: list[Phrase]
     predicates: list[Predicate]
     text: str = ""
+    led_by_place: bool = False
+    """Whether it begins with a place: "on a table sits a ball"."""
     after: list[Statement] = field(default_factory=list)
     """What happens before: "… after it rolls along the floor"."""
 

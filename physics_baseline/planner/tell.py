@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from clay4d.physics_baseline.planner import verbs as v
-from clay4d.physics_baseline.planner.motions import MotionRules, Tails
+from clay4d.physics_baseline.planner.motions import Tails
+from clay4d.physics_baseline.planner.naming import NamingRules
 from clay4d.physics_baseline.planner.story import Path, Story
 from clay4d.physics_baseline.planner.syntax import Phrase, Predicate, Sentences, Statement
 from clay4d.physics_baseline.planner.things import (
     Thing,
-    describe,
     lay_down,
     make_thing,
     stand_up,
@@ -31,89 +31,34 @@ UNMOVED = ("rest", "hold", "hang", "stop")
 TURNS = ("one by one", "one after another", "one after the other", "in turn", "in sequence")
 
 
-class Teller(MotionRules):
+class Teller(NamingRules):
     """Builds a `Story` from `Sentences`."""
-
-    def __init__(self, said: Sentences, palette: list[str]) -> None:
-        super().__init__()
-        self.said, self.palette = said, palette
 
     def tell(self) -> Story:
         for statement in self.said.statements:
             self.statement(statement)
         for k, wish in enumerate(self.said.cameras):
-            for thing in self.all([replace(p, definite=not p.pronoun) for p in wish.target]):
+            seen = [
+                replace(p, definite=not p.pronoun, predicates=[], places=[], carries=[])
+                for p in wish.target
+            ]
+            for thing in self.all(seen):
                 self.story.watched.setdefault(k, thing)
         return self.story
 
     def statement(self, statement: Statement) -> None:
         subjects = self.all(statement.subjects)
+        self.parallel = statement.led_by_place
         for sooner in statement.after:
             self.topics = subjects
             self.statement(sooner)
         for predicate in statement.predicates:
             self.predicate(self.first_only(statement.subjects, predicate), subjects)
         self.topics = subjects or self.topics
-
-    def first_only(self, subjects: list[Phrase], said: Predicate) -> Predicate:
-        """Refuse what only the first of several would do, but for dominoes that topple or are pushed over."""
-        topples = said.motion == "topple" or (said.motion == "hit" and said.passive)
-        if any(p.first for p in subjects) and not topples:
-            raise PlanError(
-                f"no rule for {said.motion!r} of the first of several in {said.text!r}; known: "
-                "'the first of ten dominoes topples'. Or name it as a thing of its own."
-            )
-        struck = said.motion == "hit" and not any(name in ("by", "with") for name, _ in said.tails)
-        return replace(said, motion="topple") if struck and any(p.first for p in subjects) else said
-
-    # ── things ───────────────────────────────────────────────────────────────────────────────────
-    def all(self, phrases: list[Phrase], *, besides: list[Thing] | None = None) -> list[Thing]:
-        found: list[Thing] = []
-        for phrase in phrases:
-            if phrase.noun is not None and phrase.noun.shape == "floor":
-                self.floor(phrase)
-                continue
-            for thing in self.thing(phrase, besides=besides):
-                if all(thing is not f for f in found):
-                    found.append(thing)
-        return found
-
-    def floor(self, phrase: Phrase) -> None:
-        """What the prompt says of the floor itself."""
-        if phrase.measures or phrase.places or phrase.carries or phrase.predicates:
-            raise PlanError(
-                f"no rule for {phrase.text!r} with more said of it; known: what it is made of."
-            )
-        self.said.floor_quality += [
-            a for a in phrase.adjectives if a not in self.said.floor_quality
-        ]
-
-    def thing(self, phrase: Phrase, *, besides: list[Thing] | None = None) -> list[Thing]:
-        if phrase.pronoun:
-            return self.meant(phrase, besides or [])
-        known = self.known(phrase)
-        made = known if known is not None else make_thing(phrase, self.palette)
-        if known is None:
-            self.story.things.append(made)
-            self.story.lines.append((phrase.text, describe(made)))
-        self.mention(made)
-        if phrase.first and made.count < 2:
-            raise PlanError(f"no rule for the first of one thing in {phrase.text!r}.")
-        for relation, others in phrase.places if known is None else []:
-            self.sloped = relation in ("foot_of", "top_of")
-            near = self.all(others, besides=[made])
-            self.sloped = False
-            if near:
-                self.story.relations.append((relation, made, near))
-                self.mention(made)
-        for relation, others in phrase.carries:
-            for other in self.all(others, besides=[made]):
-                self.story.relations.append((relation, other, [made]))
-            self.mention(made)
-        for predicate in phrase.predicates:
-            self.predicate(self.first_only([phrase], predicate), [made])
-            self.mention(made)
-        return [made]
+        self.landmarks = []
+        if statement.led_by_place:
+            ((_, places), *_) = statement.predicates[0].tails
+            self.landmarks = [t for p in places for t in self.named.get(id(p), [])]
 
     # ── predicates ───────────────────────────────────────────────────────────────────────────────
     def predicate(self, said: Predicate, subjects: list[Thing]) -> None:
@@ -148,8 +93,8 @@ class Teller(MotionRules):
             reached = objects or any(t for _, t in tails) or grounded
             if said.motion == "hit" and said.passive and not reached:
                 self._push(subject, path, objects, tails)
-            elif said.motion in FREED and not path.kind and self.struck(subject) is not None:
-                self.outcome(subject, tails)
+            elif self.freed(said, path) and self.struck(subject) is not None:
+                self.outcome(subject, objects, tails)
             elif said.motion in ("roll", "move", "hit", "slide") and (
                 each_other or (said.motion == "hit" and not reached)
             ):
@@ -173,7 +118,8 @@ class Teller(MotionRules):
         motion = v.MOTIONS[name]
         for preposition, phrases in said.tails:
             placed = name in PLACED and preposition in v.STATIC
-            grouped = name == "rest" and preposition in ("in", "into") and _heaped(phrases)
+            heap = name in ("rest", "stack") and preposition in ("in", "into")
+            grouped = heap and _heaped(phrases)
             if preposition not in motion.after and not placed and not grouped and name != "rest":
                 known = ", ".join(sorted(motion.after)) or "none"
                 raise PlanError(
@@ -197,14 +143,15 @@ class Teller(MotionRules):
             if (
                 name in ("into", "on", "in")
                 and _heaped(phrases)
-                and said.motion in ("fall", "rest", "pile")
+                and said.motion in ("fall", "rest", "pile", "stack")
             ):
                 for subject in subjects:
                     subject.arrangement = "pile" if said.motion == "fall" else phrases[0].group
             else:
                 self.sloped = name in ("foot_of", "top_of")
+                self.placing = said.motion == "rest" and name in v.STATIC
                 found.append((name, self.all(phrases, besides=subjects)))
-                self.sloped = False
+                self.sloped = self.placing = False
         return found
 
     @staticmethod
@@ -232,6 +179,16 @@ class Teller(MotionRules):
             elif adverb in ("off", "off the edge", "over the edge") and said.motion != "hit":
                 path.off = True
 
+    def moves(self, thing: Thing) -> bool:
+        """Whether it was said to move."""
+        return self.story.has_path(thing)
+
+    @staticmethod
+    def freed(said: Predicate, path: Path) -> bool:
+        """Whether it is what a thing may do after a blow, without a push of its own."""
+        hits = said.motion == "hit" and not said.passive
+        return not path.kind and (said.motion in FREED or hits)
+
     def struck(self, thing: Thing) -> Path | None:
         """The path of what meets it, if something does."""
         paths = [
@@ -241,10 +198,12 @@ class Teller(MotionRules):
         ]
         return paths[-1] if paths else None
 
-    def outcome(self, subject: Thing, tails: Tails) -> None:
+    def outcome(self, subject: Thing, objects: list[Thing], tails: Tails) -> None:
         """What is struck moves by that alone: "… and slides off the table", "… and rolls into a wall"."""
         hitter = self.struck(subject)
         assert hitter is not None
+        for thing in objects:
+            hitter.meet("into", thing)
         for name, things in tails:
             for thing in things:
                 if name in ("off", "from", "across", "along") and thing.shape == "box":
@@ -256,6 +215,8 @@ class Teller(MotionRules):
 
     def be(self, said: Predicate, subjects: list[Thing]) -> None:
         """ "the cube is blue": the thing is made once more, with that quality."""
+        if not subjects and said.quality is not None:
+            self.floor(said.quality)
         for subject in subjects if said.quality is not None else []:
             assert said.quality is not None
             old = subject.phrase

@@ -224,6 +224,11 @@ def make_thing(phrase: Phrase, palette: list[str]) -> Thing:
     if "colourful" in flags or len(named) > 1:
         more = [c for c in n.COLOURS if c not in palette and " " not in c]
         colours = tuple(named) if len(named) > 1 else (*palette, *more)
+    if phrase.colours:
+        single = [colours[k % len(colours)] for k in range(count)]
+        for number, (_, name) in phrase.colours:
+            single[number - 1] = name
+        colours = tuple(single)
     thing = Thing(
         phrase, noun, count, how if count > 1 else "row", size, material, colours, mass,
         soft=noun.soft or "soft" in flags, fixed=noun.fixed or "fixed" in flags,

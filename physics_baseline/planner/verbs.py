@@ -91,9 +91,12 @@ MOTIONS: dict[str, Motion] = {
     ),
     "hold": Motion("held in place until it is released", ("hold", "suspend"), ("above", "on", "over")),
     "release": Motion("let go", ("release", "let go of", "let go"), ("from", "above", "over", "on")),
-    "stack": Motion("stands as a stack", ()),
+    "carry": Motion(
+        "stands still with something on it", ("carry", "support", "bear"), (), acts_on=True
+    ),
+    "stack": Motion("stands as a stack", (), ("in", "into")),
     "pile": Motion("stands as a pile, or as it is said to: piled up in a pyramid", (), ("on", "into")),
-    "line": Motion("stands in a row", ()),
+    "line": Motion("stands in a row", (), ("in",)),
     "stop": Motion("comes to rest in the end; adds nothing", ("stop", "settle", "come to rest", "come to a stop", "come to a halt", "halt", "end up"), ("against", "on", "at")),
 }  # fmt: skip
 """What things do."""
@@ -136,6 +139,8 @@ PREPOSITIONS: dict[str, str] = {
 }  # fmt: skip
 """Prepositions and the relation that each stands for."""
 
+ARRIVING = ("into", "on", "against", "at", "towards", "over")
+"""Relations whose thing may be named before the verb: "the box that the ball rolls into"."""
 STATIC = (
     "on", "above", "under", "beside", "left_of", "right_of", "front_of", "behind", "between",
     "top_of", "foot_of", "against", "over",
@@ -258,8 +263,8 @@ FILLERS = (
     "very", "really", "then", "suddenly", "finally", "also", "nearby", "in the scene",
     "in the middle", "its", "of it", "from rest", "on its own", "completely", "slightly",
     "positioned", "located", "made", "colored", "coloured", "at the start", "first",
-    "eventually", "where", "in which", "so that", "and so", "that is", "which is", "that are",
-    "which are", "identical", "of them", "given", "under gravity", "in the end", "toy", "let", "smoothly", "steadily", "calmly", "right", "directly",
-    "immediately", "soon", "now", "each", "all", "simply", "all the way", "keeps", "keep", "starts to", "begins to", "is about to", "side of", "the side of", "in a row", "in a line", *w.FILLERS,
+    "eventually", "where", "in which", "so that", "and so", 
+    "identical", "given", "under gravity", "in the end", "toy", "let", "smoothly", "steadily", "calmly", "right", "directly",
+    "immediately", "soon", "now", "simply", "too", "as well", "all the way", "keeps", "keep", "starts to", "begins to", "is about to", "side of", "the side of", "in a row", "in a line", *w.FILLERS,
 )  # fmt: skip
 """Words that change nothing; the explanation says which were passed over."""

@@ -18,6 +18,12 @@ FIRST_OF = (
 )  # fmt: skip
 """The one of a row that topples."""
 
+ORDINALS: dict[str, int] = {
+    "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "last": -1,
+    "final": -1, "former": 1, "latter": -1,
+}  # fmt: skip
+"""Which one of several, in the order in which they stand or were named."""
+
 UPWARDS = (
     "up", "upward", "upwards", "into the air", "up into the air", "high into the air", "skyward",
     "skywards", "vertically upwards",
@@ -83,8 +89,22 @@ FITTING: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 """Adverbs that say something which holds for some motions only, and those motions."""
 
 RESPELLINGS: tuple[tuple[str, str], ...] = (
+    (r" ?\(([^()]*)\)", r", \1,"),
+    (r"(?:after (?:that|this|which),?|thereafter,?|subsequently,?) (?=(?:it|they|an?|the|another|one)\b)", "then "),
+    (r"(both|all|each) of (?:them|which|whom)\b", r"\1"),
+    (r"(?:each |all |both )?(?:of|in|with|having) (?:a |its own )?(?:different|distinct|various|own) colou?rs?\b", "in different colours"),
+    (r", (the (?:[a-z]+)) of (?:which|them) is (?=[a-z ]+(?:[.;]|$))", r"; \1 is "),
+    (r"(onto|on|into) ((?:an?|the) [a-z ]+?) (?:below|underneath|beneath)(?= ?(?:[.,;]| and\b|$))", r"\1 \2"),
+    (r"((?!(?:is|was)\b)[a-z]{3,}s) (?:scattered|strewn|spread(?: out)?|laid out) (?:all )?(?:over|across|on|about) (?=(?:an?|the|some)\b)", r"\1 lying on "),
+    (r"(looks?|looking) down (?:on|at|onto|upon)\b", r"\1 from above at"),
+    (r"(?:because|as soon as|since)\b(?! of\b)", "after"),
+    (r"(?:what if|suppose(?: that)?|imagine(?: that)?|let's say(?: that)?)\b,?", ""),
+    (r"(into|onto|against|hits?|from|to) a (?:second|third|fourth)(?= ?(?:[.,;]|and\b|$))", r"\1 another"),
     (r"(?:has|have|had) been\b", "was"),
     (r"(?:has|have|had) (?=[a-z]+(?:ed|en|wn|ng)\b)", ""),
+    (r"(?:has|have|had) (?=(?:hit|struck|slid|swung|spun|stood|sat|met|gone|come|run|let|sunk|shot|hung)\b)", ""),
+    (r"(?:stand|sit|lie|rest|are) in (?:a|one|a single) (?:row|line)\b", "are lined up"),
+    (r"(?:standing|sitting|lying|resting|placed|set up) in (?:a|one|a single) (?:row|line)\b", "lined up"),
     (r"(?:starts?|started|begins?|began|goes on|keeps on) (?=[a-z]+ing\b)", ""),
     (r"(lie|lies|lying|lay|are|is|sit|rest) (?:scattered|strewn|spread out|dotted about)\b", r"\1"),
     (r"to (?:its|the|their) (left|right)(?= (?:a|an|is|are|stands?|sits?|lies|there|one|two|three)\b)", r"to the \1 of it"),
@@ -135,7 +155,7 @@ VERBS: dict[str, tuple[str, ...]] = {
 """More verbs of each motion."""
 PAST: dict[str, tuple[str, ...]] = {
     "creep": ("crept",), "put": ("put",), "make": ("made",), "give": ("gave", "given"),
-    "spread": ("spread",), "sling": ("slung",), "slip": ("slipped",), "free-fall": ("free-fell",),
+    "spread": ("spread",), "bear": ("bore", "borne"), "sling": ("slung",), "slip": ("slipped",), "free-fall": ("free-fell",),
     "propel": ("propelled",), "set": ("set",), "begin": ("began", "begun"),
 }  # fmt: skip
 
@@ -159,7 +179,7 @@ QUALITIES: dict[str, str] = {
     "slim": "narrow", "slender": "narrow", "chunky": "thick", "lofty": "tall", "rubbery": "bouncy",
     "greased": "slippery", "oiled": "slippery", "dull": "matte", "swift": "fast",
     "sluggish": "slow", "stationary": "still", "motionless": "still", "unmoving": "still",
-    "immobile": "fixed", "resting": "still", "inclined": "medium", "sloping": "medium",
+    "immobile": "fixed", "resting": "still", "at rest": "still", "inclined": "medium", "sloping": "medium",
     "jelly": "soft", "gelatinous": "soft", "spongy": "soft", "single-coloured": "medium",
 }  # fmt: skip
 

@@ -73,8 +73,9 @@ def verb_forms(base: str) -> dict[str, set[str]]:
         stem = first + first[-1]
     ing = first[:-2] + "ying" if first in ("lie", "tie") else stem + "ing"
     third = first + ("es" if first.endswith(("s", "x", "ch", "sh")) or first == "go" else "s")
-    third = first[:-1] + "ies" if first in ("fly",) else third
-    past = set(v.IRREGULAR.get(first, (stem + "ed",)))
+    short_y = re.search(r"[^aeiou]y$", first)
+    third = first[:-1] + "ies" if short_y else third
+    past = set(v.IRREGULAR.get(first, (first[:-1] + "ied" if short_y else stem + "ed",)))
     return {
         "base": {base}, "present": {third + tail}, "ing": {ing + tail},
         "past": {p + tail for p in past},
@@ -130,9 +131,9 @@ def lexicon() -> dict[tuple[str, ...], dict[str, Any]]:
     for word in v.FILLERS:
         add(word, "FILLER", word)
     closed = {
-        "DET": "a an the another each every other its some this that these those",
+        "DET": "a an the another each every all other its some this that these those",
         "PRON": "it them they itself", "HAVING": "having",
-        "IS": "is are was were be being been gets get", "THAT": "that which who",
+        "IS": "is are was were be being been gets get", "THAT": "that which who", "ALLOF": "both",
         "AND": "and & plus", "THEN": "then", "WHILE": "while as when before until till",
         "CAM": "camera cameras view views shot", "NO": "no",
         "SEEN": "seen viewed filmed shot recorded shown watched",
@@ -148,8 +149,12 @@ def lexicon() -> dict[tuple[str, ...], dict[str, Any]]:
         add(phrase, "ONTOP", phrase)
     for phrase in w.FIRST_OF:
         add(phrase, "FIRST", phrase)
-    for phrase in ("the first", "the first one"):
-        add(phrase, "LEADER", phrase)
+    for phrase, place in w.ORDINALS.items():
+        add(f"the {phrase}", "ORDINAL", place)
+        add(f"the {phrase} one", "ORDINAL", place)
+    for which in ("which", "that"):
+        add(f"{which} are", "ALLOF", f"{which} are")
+        add(f"{which} is", "THATIS", f"{which} is")
     for phrase, dimension in w.DIMENSION_NOUNS.items():
         for article in ("a ", "an ", "the ", ""):
             add(f"{article}{phrase} of", "OF", dimension)
@@ -219,7 +224,7 @@ def respell(prompt: str) -> str:
     text = re.sub(r"(\d)-(?=[a-z])", r"\1 ", text)
     text = re.sub(r"(?<=\d)( [a-z]+)-(wide|tall|high|long|thick)\b", r"\1 \2", text)
     for pattern, plain in w.RESPELLINGS:
-        text = re.sub(rf"\b{pattern}", plain, text)
+        text = re.sub(pattern if pattern[:1] in " ," else rf"\b{pattern}", plain, text)
     return text
 
 

@@ -343,7 +343,8 @@ class Judge:
         return all(abs(np.linalg.norm(b.velocity) - float(metres)) < 1e-6 for b in self.all(a))
 
     def check_size(self, a: str, metres: str) -> bool:
-        return all(abs(max(b.size) - float(metres)) < 1e-6 for b in self.all(a))
+        sizes = [2 * b.radius if b.kind == "sphere" else max(b.size) for b in self.all(a)]
+        return all(abs(size - float(metres)) < 1e-6 for size in sizes)
 
     def check_gravity(self, metres: str) -> bool:
         total = sum(f.acceleration[2] for f in self.scene.fields if f.kind == "gravity")

@@ -28,13 +28,15 @@ CORE = yaml.safe_load((HERE / "prompts" / "core.yaml").read_text())
 MORE = yaml.safe_load((HERE / "prompts" / "more.yaml").read_text())
 THIRD = yaml.safe_load((HERE / "prompts" / "third.yaml").read_text())
 FOURTH = yaml.safe_load((HERE / "prompts" / "fourth.yaml").read_text())
+FIFTH = yaml.safe_load((HERE / "prompts" / "fifth.yaml").read_text())
+LATER = (*THIRD, *FOURTH, *FIFTH)
 HELD = yaml.safe_load((HERE / "prompts" / "held.yaml").read_text())
 MAIN = "a red ball rolls down a ramp and hits two blue cubes"
 
 
 @pytest.mark.parametrize(
     "entry",
-    [*CORE, *MORE, *(e for e in (*THIRD, *FOURTH) if "refused" not in e)],
+    [*CORE, *MORE, *(e for e in LATER if "refused" not in e)],
     ids=lambda e: e["prompt"][:60],
 )
 def test_core_prompts_hold_when_simulated(entry: dict[str, Any], judge: Any) -> None:
@@ -43,9 +45,7 @@ def test_core_prompts_hold_when_simulated(entry: dict[str, Any], judge: Any) -> 
     assert judged.run.deepest_start > -2e-3, judged.run.start_pair
 
 
-@pytest.mark.parametrize(
-    "entry", [e for e in (*THIRD, *FOURTH) if "refused" in e], ids=lambda e: e["prompt"]
-)
+@pytest.mark.parametrize("entry", [e for e in LATER if "refused" in e], ids=lambda e: e["prompt"])
 def test_what_has_no_rule_is_refused(entry: dict[str, Any]) -> None:
     with pytest.raises(PlanError, match=entry["refused"]):
         plan(entry["prompt"])
@@ -62,7 +62,7 @@ def test_held_paraphrases_are_read_rightly_or_refused(judge: Any) -> None:
         read += not failures
         wrong += [(entry["prompt"], failures)] if failures else []
     assert (len(CORE), len(HELD)) == (40, 20)
-    # Measured after the fourth round: 14 right, 5 refused, 1 wrong. Nobody has looked which, to keep the set fair.
+    # Measured after the fourth and the fifth round: 14 right, 5 refused, 1 wrong. Nobody has looked which, to keep the set fair.
     assert len(wrong) <= 1
     assert read >= 14, f"{read} of 20"
 
@@ -326,9 +326,7 @@ def test_the_vocabulary_page_is_up_to_date() -> None:
 
 
 # ── nothing is read and forgotten ───────────────────────────────────────────────────────────────────
-SAID = [
-    e["prompt"].lower().rstrip(".") for e in (*CORE, *MORE, *THIRD, *FOURTH) if "refused" not in e
-]
+SAID = [e["prompt"].lower().rstrip(".") for e in (*CORE, *MORE, *LATER) if "refused" not in e]
 CONTENT = sorted(
     " ".join(key) for key, readings in lexicon().items()
     if set(readings) & {"ADJ", "NUM", "DIR", "NOUN", "GROUP"} and not set(readings) & {"ADV", "PREP", "FILLER"}

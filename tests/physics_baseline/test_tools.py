@@ -258,6 +258,42 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "make_scene" in capsys.readouterr().out
 
 
+TETHER = {
+    "kind": "tether", "name": "t", "body": "ball", "anchor": [0, 0, 2], "stiffness": 1e9,
+}  # fmt: skip
+LEAKY = {
+    "kind": "mesh", "name": "ball",
+    "vertices": [[0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1], [0.5, 0.5, 2]],
+    "faces": [[0, 2, 1], [0, 3, 2], [0, 1, 4], [1, 2, 4], [2, 3, 4]],
+}  # fmt: skip
+"""A pyramid without one of its sides."""
+
+
+@pytest.mark.parametrize(
+    ("bodies", "fields", "words"),
+    [
+        ([BALL, BALL | {"name": "b", "position": [0.1, 0, 0.8]}], [], "ball and b overlap by 0.3"),
+        ([BALL | {"mass": 0}], [], "bodies[0].mass got 0; expected more than 0 kilograms"),
+        ([BALL | {"mass": -2}], [], "bodies[0].mass got -2; expected more than 0 kilograms"),
+        ([BALL | {"velocity": [0, 1e6, 0]}], [], "expected at most 1000 metres per second"),
+        ([BALL | {"radius": 0.002, "velocity": [900, 0, 0]}], [], "ball may reach 900 m/s"),
+        ([LEAKY], [], "bodies[0].faces got an edge"),
+        ([BALL], [TETHER], "in mujoco"),
+    ],
+    ids=["overlap", "no mass", "negative mass", "absurd speed", "too fast", "leaky", "blow-up"],
+)
+def test_bad_scenes_are_one_line_and_leave_nothing(
+    bodies: list[Any], fields: list[Any], words: str, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    raw = {"version": "clay4d-scene-1", "bodies": bodies, "fields": fields, "duration": 0.5}
+    (tmp_path / "scene.json").write_text(json.dumps(raw))
+    assert main(["simulate", str(tmp_path / "scene.json"), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("clay4d: ") and said.count("\n") == 1 and words in said
+    assert [p.name for p in tmp_path.iterdir()] == ["scene.json"]
+
+
 def test_a_real_mcp_client_makes_a_scene(tmp_path: Path) -> None:
     pytest.importorskip("mcp")
     import anyio
