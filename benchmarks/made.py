@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from clay4d.scenes import Gaussians
-from clay4d.scenes.motion import ControlNodes, Static
+from clay4d.scenes.motion import ControlNodes, RigidPaths, Static
 from clay4d.scenes.splat_scene import SplatScene, raw_from_gaussians
 
 
@@ -65,3 +65,21 @@ def made_scene(
     with torch.no_grad():
         motion.out.weight.normal_(0, 0.05, generator=draws)
     return SplatScene(raw, motion, 1.0, (1.0, 1.0, 1.0))
+
+
+def made_parts(
+    count: int = 100_000, *, degree: int = 2, objects: int = 50, seed: int = 0
+) -> SplatScene:
+    """The ball of `made_scene` in pieces that fly apart for a second, each turning about its own axis."""
+    raw = dict(made_scene(count, degree=degree, nodes=0, seed=seed).raw)
+    draws = torch.Generator().manual_seed(seed)
+    paths = RigidPaths(objects=objects, knots=25)
+    away, axes = (
+        torch.nn.functional.normalize(torch.randn(objects, 1, 3, generator=draws), dim=2)
+        for _ in range(2)
+    )
+    half = torch.linspace(0, torch.pi / 2, 25)[None, :, None]
+    paths.positions[:] = away * half
+    paths.quats[:] = torch.cat([half.cos().expand(objects, -1, -1), axes * half.sin()], 2)
+    raw["object"] = torch.arange(count) * objects // count
+    return SplatScene(raw, paths, 1.0, (1.0, 1.0, 1.0))

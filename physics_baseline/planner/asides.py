@@ -166,9 +166,14 @@ class AsideParser(Reader):
                 break
             self.k += 1
         self.out.winds.append(Wind(speed, towards, self.said(start)))
+        self._blown(start, blows=blows)
+        return True
+
+    def _blown(self, start: int, *, blows: bool) -> None:
+        """ "the wind pushes a ball": it is there, and the wind does the rest."""
         pushes = self.sees("VERB") and "present" in self.words[self.k]["VERB"][2]
         if pushes or (blows and self.sees("DET", "NUM", "NOUN", "PRON")):
-            self.k += pushes  # "the wind pushes a ball": it is there, and the wind does the rest.
+            self.k += pushes
             blown = self.things()
             predicate = Predicate("rest", self.said(start))
             self.tails(predicate)
@@ -180,52 +185,57 @@ class AsideParser(Reader):
                     f"no rule for wind that blows things across others in {predicate.text!r}."
                 )
             self.out.statements.append(Statement(blown, [predicate], self.said(start)))
-        return True
 
     def camera(self) -> bool:
+        """A camera with what it does and sees, or only from where or how near the scene is seen."""
         start = self.k
         wish = CameraWish()
         seen = self.take("SEEN")
-        if not self.take("VIEW_", "SHOT_"):
-            if self.sees("DET") and self.words[self.k].text in ("a", "an", "the"):
-                self.k += 1
-            number = self.take("NUM")
-            while self.sees("CAM", ahead=1) and self.sees("ADJ") and self.words[self.k]["ADJ"][1] in ("fixed", "still"):  # fmt: skip
-                self.k += 1
-            word = self.take("CAM")
-            if word and number:
-                wish.count = number["NUM"]
-            if not word and number:
-                self.k = start
-                return False
-        found = word is not None
-        while True:
-            if self.sees("VIEW"):
-                wish.view = self.words[self.k]["VIEW"]
-            elif self.sees("SHOT"):
-                wish.distance = self.words[self.k]["SHOT"]
-            elif found and self.sees("MOVE") and not wish.move:
-                wish.move = self.words[self.k]["MOVE"]
-            elif found and self.sees("IS", "ADV", "SEEN"):
-                pass
-            elif found and self._camera_place() and self.sees("DET", "NOUN", "PRON", "NUM", "ADJ", "GROUP", ahead=1):  # fmt: skip
-                wish.view = _SIDES.get(self.words[self.k]["PREP"], wish.view)
-                self.k += 1
-                wish.target += self.things()
-                continue
-            elif found and wish.move and not wish.target and self.sees("DET", "NOUN", "PRON"):
-                wish.target += self.things()
-                continue
-            else:
-                break
+        found = named = self._camera_named(wish)
+        while self._camera_word(wish, named=named or found):
             found = True
-            self.k += 1
         if not found or (self.k == start + 1 and seen):
             self.k = start
             return False
         wish.text = self.said(start)
         self.out.cameras.append(wish)
         self.out.statements += [Statement([p], []) for p in wish.target if not p.pronoun]
+        return True
+
+    def _camera_named(self, wish: CameraWish) -> bool:
+        """ "four fixed cameras", "the view"; an article is passed before a bare view or shot, too."""
+        start = self.k
+        if self.sees("DET") and self.words[self.k].text in ("a", "an", "the"):
+            self.k += 1
+        number = self.take("NUM")
+        while self.sees("CAM", ahead=1) and self.sees("ADJ") and self.words[self.k]["ADJ"][1] in ("fixed", "still"):  # fmt: skip
+            self.k += 1
+        word = self.take("CAM")
+        if word and number:
+            wish.count = number["NUM"]
+        if number and not word:
+            self.k = start
+        return word is not None
+
+    def _camera_word(self, wish: CameraWish, *, named: bool) -> bool:
+        """One thing more that is said of it; `named`: it is a camera's, and no word of the scene."""
+        if self.sees("VIEW"):
+            wish.view = self.words[self.k]["VIEW"]
+        elif self.sees("SHOT"):
+            wish.distance = self.words[self.k]["SHOT"]
+        elif named and self.sees("MOVE") and not wish.move:
+            wish.move = self.words[self.k]["MOVE"]
+        elif named and self._camera_place() and self.sees("DET", "NOUN", "PRON", "NUM", "ADJ", "GROUP", ahead=1):  # fmt: skip
+            wish.view = _SIDES.get(self.words[self.k]["PREP"], wish.view)
+            self.k += 1
+            wish.target += self.things()
+            return True
+        elif named and wish.move and not wish.target and self.sees("DET", "NOUN", "PRON"):
+            wish.target += self.things()
+            return True
+        elif not (named and self.sees("IS", "ADV", "SEEN")):
+            return False
+        self.k += 1
         return True
 
     def _camera_place(self) -> bool:

@@ -114,8 +114,8 @@ def _of_look(phrase: Phrase) -> Iterator[Change]:
         value = (kind, others[0] if name != others[0] else others[1])
         yield (f"{name!r} of {phrase.text!r}", *_item(phrase.adjectives, k, value))
     for k, (number, (kind, name)) in enumerate(phrase.colours):
-        value = (number, (kind, "red" if name != "red" else "blue"))
-        yield (f"{name!r} of one of {phrase.text!r}", *_item(phrase.colours, k, value))
+        other = (number, (kind, "red" if name != "red" else "blue"))
+        yield (f"{name!r} of one of {phrase.text!r}", *_item(phrase.colours, k, other))
 
 
 def _counts(phrase: Phrase, quality: n.Quality) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from clay4d.physics_baseline.planner import verbs as v
+from clay4d.physics_baseline.planner.lexicon import plural
 from clay4d.physics_baseline.planner.qualities import QualityParser, one_of_each, share_out
 from clay4d.physics_baseline.planner.syntax import Phrase, Predicate
 from clay4d.physics_baseline.planner.vocabulary import Noun
-from clay4d.physics_baseline.planner.words import PlanError, Word, plural
+from clay4d.physics_baseline.planner.words import PlanError, Word
 
 STARTS = ("DET", "NUM", "ADJ", "NOUN", "GROUP", "PRON", "ONE", "FIRST", "ORDINAL")
 """Kinds of words with which a thing may begin."""

@@ -252,41 +252,49 @@ class Parser(JoinedParser):
                 self.k += 1
             elif self.sees("PREP") and self.words[self.k]["PREP"] in ("on", "across", "over") and self._floor():  # fmt: skip
                 pass
-            elif (
-                self.sees("PREP")
-                and self.sees("MEASURE", ahead=1)
-                and not self.sees("NOUN", "ADJ", ahead=2)
-            ):
-                preposition = self.words[self.k]["PREP"]
-                measure = self.words[self.k + 1]["MEASURE"]
-                made.measures.append((preposition, measure))
-                self.k += 2
-                if measure.kind == "length" and not self.sees(*STARTS, ahead=1):
-                    self.take("DIM")
+            elif self._measured(made):
+                pass
             elif self._clause_after():
                 return
             elif self.standing_with() or self.adverb_again() or self.tail_again(made):
                 pass
-            elif self.sees("MEASURE") and not self.sees("NOUN", ahead=1):
-                made.measures.append(("", self.words[self.k]["MEASURE"]))
-                self.k += 1
             elif self.sees("PREP") and self._thing_follows():
                 preposition, self.led_by = self.words[self.k]["PREP"], self.words[self.k].text
                 self.k += 1
                 made.tails.append((preposition, self.things()))
                 self.led_by = ""
             elif self.sees("ADV"):
-                made.speed *= self.words[self.k]["ADV"]
-                made.adverbs.append(self.words[self.k].text)
-                if self.words[self.k].text in ROPES and made.motion not in ROPED:
-                    raise PlanError(
-                        f"no rule for {made.motion!r} {self.words[self.k].text!r}; known on a rope: {', '.join(ROPED)}."
-                    )
-                if made.motion == "throw" and self.words[self.k].text in UPWARDS:
-                    made.tails.append(("up", []))
-                self.k += 1
+                self._adverb(made)
             else:
                 return
+
+    def _measured(self, made: Predicate) -> bool:
+        """ "from 2 m", "at 3 m/s", or a bare measure."""
+        if self.sees("MEASURE") and not self.sees("NOUN", ahead=1):
+            made.measures.append(("", self.words[self.k]["MEASURE"]))
+            self.k += 1
+            return True
+        measured = self.sees("PREP") and self.sees("MEASURE", ahead=1)
+        if not measured or self.sees("NOUN", "ADJ", ahead=2):
+            return False
+        measure = self.words[self.k + 1]["MEASURE"]
+        made.measures.append((self.words[self.k]["PREP"], measure))
+        self.k += 2
+        if measure.kind == "length" and not self.sees(*STARTS, ahead=1):
+            self.take("DIM")
+        return True
+
+    def _adverb(self, made: Predicate) -> None:
+        text = self.words[self.k].text
+        made.speed *= self.words[self.k]["ADV"]
+        made.adverbs.append(text)
+        if text in ROPES and made.motion not in ROPED:
+            raise PlanError(
+                f"no rule for {made.motion!r} {text!r}; known on a rope: {', '.join(ROPED)}."
+            )
+        if made.motion == "throw" and text in UPWARDS:
+            made.tails.append(("up", []))
+        self.k += 1
 
     def _view(self) -> bool:
         return self.sees("SEEN", "VIEW", "SHOT") and self.camera()

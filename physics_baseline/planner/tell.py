@@ -70,17 +70,12 @@ class Teller(NamingRules):
             self.swapped(said, subjects, by)
             return
         self.check(said)
-        each_other = any(
-            p.pronoun == "each other"
-            for ps in [said.objects, *(t for _, t in said.tails)]
-            for p in ps
-        )
+        each_other = self._each_other(said)
         objects = self.all(said.objects, besides=subjects)
         tails = self.tails(said, subjects)
         grounded = (
             said.motion == "hit" and not each_other and self.meets_floor(said, objects, tails)
         )
-        handler = getattr(self, f"_{'fall' if grounded else said.motion}")
         for k, subject in enumerate(subjects):
             path = self.story.path(subject)
             if grounded and path.kind:
@@ -90,22 +85,27 @@ class Teller(NamingRules):
             path.texts.append(said.text)
             self.measures(said, path)
             before = path.kind
-            reached = objects or any(t for _, t in tails) or grounded
-            if said.motion == "hit" and said.passive and not reached:
+            reached = bool(objects or any(t for _, t in tails) or grounded)
+            alone = said.motion == "hit" and not reached
+            if alone and said.passive:
                 self._push(subject, path, objects, tails)
             elif self.freed(said, path) and self.struck(subject) is not None:
                 self.outcome(subject, objects, tails)
-            elif said.motion in ("roll", "move", "hit", "slide") and (
-                each_other or (said.motion == "hit" and not reached)
-            ):
+            elif alone or (each_other and said.motion in ("roll", "move", "hit", "slide")):
                 self.together(said, subject, subjects, path)
             else:
-                handler(subject, path, objects, tails)
+                act = getattr(self, f"_{'fall' if grounded else said.motion}")
+                act(subject, path, objects, tails)
             if before in FREE and path.kind not in (before, *FREE[before]):
                 raise PlanError(
                     f"no rule for {said.text!r} of {subject.phrase.text!r}: {before!r} was said of it."
                 )
             self.manner(said, subject, path, k)
+
+    @staticmethod
+    def _each_other(said: Predicate) -> bool:
+        phrases = [said.objects, *(tail for _, tail in said.tails)]
+        return any(p.pronoun == "each other" for listed in phrases for p in listed)
 
     @staticmethod
     def head(said: Predicate, path: Path) -> None:

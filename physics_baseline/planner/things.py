@@ -220,15 +220,7 @@ def make_thing(phrase: Phrase, palette: list[str]) -> Thing:
             f"no rule for a {how} of {noun.words[0]}s, which roll off each other; "
             "known: boxes, cubes, blocks, bricks, cylinders, cans. Or say 'a pile of'."
         )
-    colours: tuple[str, ...] = (colour,)
-    if "colourful" in flags or len(named) > 1:
-        more = [c for c in n.COLOURS if c not in palette and " " not in c]
-        colours = tuple(named) if len(named) > 1 else (*palette, *more)
-    if phrase.colours:
-        single = [colours[k % len(colours)] for k in range(count)]
-        for number, (_, name) in phrase.colours:
-            single[number - 1] = name
-        colours = tuple(single)
+    colours = _colours(phrase, count, colour, palette, colourful="colourful" in flags)
     thing = Thing(
         phrase, noun, count, how if count > 1 else "row", size, material, colours, mass,
         soft=noun.soft or "soft" in flags, fixed=noun.fixed or "fixed" in flags,
@@ -247,6 +239,23 @@ def make_thing(phrase: Phrase, palette: list[str]) -> Thing:
             f"no rule for a soft {noun.name}; known soft things: boxes, cubes, balls, jelly."
         )
     return thing
+
+
+def _colours(
+    phrase: Phrase, count: int, colour: str, palette: list[str], *, colourful: bool
+) -> tuple[str, ...]:
+    """Names of colours for its bodies, in turn where there are fewer of them."""
+    colours: tuple[str, ...] = (colour,)
+    named = [a for kind, a in phrase.adjectives if kind == "colour"]
+    if colourful or len(named) > 1:
+        more = [c for c in n.COLOURS if c not in palette and " " not in c]
+        colours = tuple(named) if len(named) > 1 else (*palette, *more)
+    if phrase.colours:
+        single = [colours[k % len(colours)] for k in range(count)]
+        for number, (_, name) in phrase.colours:
+            single[number - 1] = name
+        colours = tuple(single)
+    return colours
 
 
 def _default_count(phrase: Phrase) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 from clay4d.physics_baseline.planner import verbs as v
 from clay4d.physics_baseline.planner import vocabulary as n
 from clay4d.physics_baseline.planner import wordings as w
+from clay4d.physics_baseline.planner.lexicon import lexicon
 
 
 class PlanError(ValueError):
@@ -42,125 +43,6 @@ class Measure:
     kind: str
     value: float
     text: str
-
-
-def plural(word: str) -> str:
-    """The plural of a noun, in English spelling.
-
-    >>> plural("box"), plural("billiard ball"), plural("domino"), plural("shelf")
-    ('boxes', 'billiard balls', 'dominoes', 'shelves')
-    """
-    irregular = {"die": "dice", "shelf": "shelves", "penny": "pennies"}
-    if word in irregular:
-        return irregular[word]
-    if word.endswith(("s", "x", "ch", "sh", "domino")):
-        return word + "es"
-    return word + "s"
-
-
-def verb_forms(base: str) -> dict[str, set[str]]:
-    """Forms of a verb by name: base, present (third person), ing, past; its particle stays last.
-
-    >>> forms = verb_forms("drop")
-    >>> sorted(forms["ing"] | forms["past"] | forms["present"])
-    ['dropped', 'dropping', 'drops']
-    """
-    first, _, rest = base.partition(" ")
-    tail = f" {rest}" if rest else ""
-    stem = first[:-1] if first.endswith("e") and not first.endswith("ee") else first
-    short = re.fullmatch(r"[^aeiou]*[aeiou][^aeiouwxy]", first)
-    if short or first in v.DOUBLED:
-        stem = first + first[-1]
-    ing = first[:-2] + "ying" if first in ("lie", "tie") else stem + "ing"
-    third = first + ("es" if first.endswith(("s", "x", "ch", "sh")) or first == "go" else "s")
-    short_y = re.search(r"[^aeiou]y$", first)
-    third = first[:-1] + "ies" if short_y else third
-    past = set(v.IRREGULAR.get(first, (first[:-1] + "ied" if short_y else stem + "ed",)))
-    return {
-        "base": {base}, "present": {third + tail}, "ing": {ing + tail},
-        "past": {p + tail for p in past},
-    }  # fmt: skip
-
-
-@cache
-def lexicon() -> dict[tuple[str, ...], dict[str, Any]]:
-    """Every phrase of the vocabulary with its readings."""
-    table: dict[tuple[str, ...], dict[str, Any]] = {}
-
-    def add(phrase: str, kind: str, value: Any) -> None:
-        table.setdefault(tuple(phrase.split()), {}).setdefault(kind, value)
-
-    for noun in n.NOUNS:
-        for word in noun.words:
-            add(word, "NOUN", (noun, False))
-            add(plural(word), "NOUN", (noun, True))
-    add("dominos", "NOUN", (next(x for x in n.NOUNS if x.name == "domino"), True))
-    for words, kind in (
-        (n.COLOUR_WORDS, "colour"), (n.SUBSTANCE_WORDS, "material"), (n.QUALITY_WORDS, "quality"),
-    ):  # fmt: skip
-        for word, value in words.items():
-            add(word, "ADJ", (kind, value))
-    for word in n.GROUPS:
-        add(word, "GROUP", n.GROUPS[word])
-        add(plural(word), "GROUP", n.GROUPS[word])
-    for word, number in n.NUMBERS.items():
-        add(word, "NUM", number)
-    for name, motion in v.MOTIONS.items():
-        for base in motion.verbs:
-            for form, spelt in verb_forms(base).items():
-                for word in spelt:
-                    entry = table.setdefault(tuple(word.split()), {})
-                    entry.setdefault("VERB", (name, base, set()))[2].add(form)
-    for spelt_, motion_ in v.PARTICIPLES.items():
-        add(spelt_, "VERB", (motion_, spelt_, {"past"}))
-    for move, meaning in v.CAMERA_MOVES.items():
-        for spelt in verb_forms(move).values():
-            for word in spelt:
-                add(word, "MOVE", meaning)
-    tables: dict[str, dict[str, Any]] = {
-        "PREP": {**v.PREPOSITIONS}, "ADV": {**v.ADVERBS}, "DIR": {**v.DIRECTIONS},
-        "WORLD": {**v.WORLDS}, "SHOT": {**v.SHOTS}, "VIEW": {**v.VIEW_WORDS},
-        "STRENGTH": {**v.WIND_STRENGTHS}, "DIM": {**v.DIMENSIONS},
-    }  # fmt: skip
-    for kind, phrases in tables.items():
-        for word, meaning in phrases.items():
-            add(word, kind, meaning)
-    for word in v.WIND_WORDS:
-        add(word, "WIND", word)
-        add(word + "s", "WIND", word)
-    for word in v.FILLERS:
-        add(word, "FILLER", word)
-    closed = {
-        "DET": "a an the another each every all other its some this that these those",
-        "PRON": "it them they itself", "HAVING": "having",
-        "IS": "is are was were be being been gets get", "THAT": "that which who", "ALLOF": "both",
-        "AND": "and & plus", "THEN": "then", "WHILE": "while as when before until till",
-        "CAM": "camera cameras view views shot", "NO": "no",
-        "SEEN": "seen viewed filmed shot recorded shown watched",
-    }  # fmt: skip
-    for kind, words_ in closed.items():
-        for word in words_.split():
-            add(word, kind, word)
-    for phrase in ("each other", "one another"):
-        add(phrase, "PRON", "each other")
-    for word in ("one", "ones"):
-        add(word, "ONE", word == "ones")
-    for phrase in ("on top", "on top of it", "on top of them"):
-        add(phrase, "ONTOP", phrase)
-    for phrase in w.FIRST_OF:
-        add(phrase, "FIRST", phrase)
-    for phrase, place in w.ORDINALS.items():
-        add(f"the {phrase}", "ORDINAL", place)
-        add(f"the {phrase} one", "ORDINAL", place)
-    for which in ("which", "that"):
-        add(f"{which} are", "ALLOF", f"{which} are")
-        add(f"{which} is", "THATIS", f"{which} is")
-    for phrase, dimension in w.DIMENSION_NOUNS.items():
-        for article in ("a ", "an ", "the ", ""):
-            add(f"{article}{phrase} of", "OF", dimension)
-    for phrase in ("the edge of", "edge of"):
-        add(phrase, "FILLER", phrase)
-    return table
 
 
 _TOKEN = re.compile(r"\d+(?:\.\d+)?|m/s|km/h|rad/s|[a-z][a-z'\-]*|[.,;:!?&]")

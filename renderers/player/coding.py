@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clay4d.renderers.around import OneMoment
-from clay4d.renderers.player.sampling import Progress, Sampled, moments_of, sampled
+from clay4d.renderers.player.sampling import Moments, Progress, moments_of
 from clay4d.renderers.player.streams import Streams
-from clay4d.renderers.player.tracks import add_track, moments_at
+from clay4d.renderers.player.tracks import add_tracks, moments_at
 from clay4d.renderers.render import raster_options
 from clay4d.scenes import Scene
 from clay4d.scenes.exchange.parts import refuse_fields
@@ -43,7 +44,7 @@ def add_scene(
     one clip.
 
     Raises:
-        ValueError: as `sampled` does; a radiance field.
+        ValueError: as `Moments` does; a radiance field.
     """
     refuse_fields(scene)
     drawn = raster_options(scene)
@@ -69,37 +70,41 @@ def _of_files(times: Sequence[float], frames: int | None) -> list[float]:
 
 
 def _clip(
-    streams: Streams, scene: Scene, start: float, moments: int, progress: Progress
+    streams: Streams, scene: Scene, start: float, count: int, progress: Progress
 ) -> dict[str, Any]:
-    parts = sampled(scene, moments, progress=progress)
-    return {
-        "time": start, "count": parts.means.shape[1], "moments": moments,
-        "degree": math.isqrt(parts.sh.shape[2]) - 1, "smooth": _is_smooth(scene, parts, moments),
-        **add_parts(streams, parts),
+    moments = Moments(scene, count, progress=progress)
+    made = {
+        "time": start, "count": len(moments.order), "moments": count,
+        "degree": math.isqrt(moments.means["harmonics"].shape[1] // 3 + 1) - 1,
+        "smooth": _is_smooth(moments), **add_moments(streams, moments),
     }  # fmt: skip
+    moments.finish()
+    return made
 
 
-def add_parts(streams: Streams, parts: Sampled) -> dict[str, Any]:
-    """Keep what was sampled; gives the entries of its tracks."""
-    usual = float(parts.log_scales[0].median(-1).values.median().exp())
-    place = 2.0 ** math.floor(math.log2(max(PLACE * usual, 1e-9)))
-    still = torch.zeros(1, 1, 4)
-    still[..., 0] = 1
-    opacities, fixed = parts.opacities, len(parts.opacities) == 1
+def add_moments(streams: Streams, moments: Moments) -> dict[str, Any]:
+    """Keep a scene's moments; gives the entries of its tracks."""
+    usual = float(moments.means["log_scales"].median(-1).values.median().exp())
+    fixed = "opacities" not in moments.moving
+    steps = STEPS | {"means": 2.0 ** math.floor(math.log2(max(PLACE * usual, 1e-9))), "turns": TURN}
+    means = dict(moments.means)
     if fixed:
-        opacities = torch.logit(opacities.double(), eps=1e-9).clamp(-LOGITS, LOGITS).float()
-    return {
-        "means": add_track(streams, parts.means, place),
-        "quats": {"step": ROTATION, "base": streams.add_whole(_smallest(parts.quats))},
-        "turns": add_track(streams, parts.turns, TURN, base=still),
-        "log_scales": add_track(streams, parts.log_scales, STEPS["log_scales"]),
-        "opacities": {
-            "logits": fixed,
-            **add_track(streams, opacities, STEPS["opacities"] if fixed else SHARE),
-        },
-        "colours": add_track(streams, parts.sh[:, :, 0], STEPS["colours"]),
-        "harmonics": add_track(streams, parts.sh[:, :, 1:].flatten(2), STEPS["harmonics"]),
-    }  # fmt: skip
+        means["opacities"] = torch.logit(means["opacities"], eps=1e-9).clamp(-LOGITS, LOGITS)
+    else:
+        steps["opacities"] = SHARE
+    bases = {"turns": torch.tensor([[1.0, 0, 0, 0]])}
+    tracks: dict[str, dict[str, Any]] = {}
+    for name, step in steps.items():
+        tracks[name] = {"step": step, "columns": means[name].shape[1]}
+        if name not in bases:
+            whole = np.rint(means[name].numpy() / step).astype(np.int64)
+            tracks[name]["base"] = streams.add_whole(whole)
+            bases[name] = torch.from_numpy(whole * step).float()
+    for name, moved in add_tracks(streams, moments, bases, steps).items():
+        tracks[name] |= moved
+    tracks["opacities"]["logits"] = fixed
+    quats = {"step": ROTATION, "base": streams.add_whole(_smallest(moments.quats))}
+    return {"quats": quats, **tracks}
 
 
 def _smallest(quats: Float[Tensor, "N 4"]) -> Any:
@@ -111,16 +116,24 @@ def _smallest(quats: Float[Tensor, "N 4"]) -> Any:
 
 
 @torch.no_grad()
-def _is_smooth(scene: Scene, parts: Sampled, moments: int) -> bool:
+def _is_smooth(moments: Moments) -> bool:
     """Whether a spline through the moments meets the places between them better than lines do."""
-    if len(parts.means) < 4:
+    if "means" not in moments.moving or moments.count < 4:
         return False
-    some = parts.means[:, ::16]
+    scene, some, last = moments.scene, moments.order[::16], moments.count - 1
+
+    @lru_cache(maxsize=6)
+    def means(place: float) -> Tensor:
+        return scene.at(scene.duration * place / last).means.detach().float().cpu()[some]
+
     errors = {True: 0.0, False: 0.0}
-    for place in (torch.linspace(0.5, moments - 1.5, 7).floor() + 0.5).tolist():
-        truth = scene.at(scene.duration * place / (moments - 1)).means.detach().float().cpu()
+    for place in (torch.linspace(0.5, last - 0.5, 7).floor() + 0.5).tolist():
+        truth = means(place)
         for smooth in errors:
-            rows = torch.from_numpy(moments_at(place, moments, smooth=smooth)).float()
-            guess = torch.einsum("t,tnc->nc", rows, some)
-            errors[smooth] += float((guess - truth[parts.order[::16]]).square().sum())
+            guess = sum(
+                share * means(k)
+                for k, share in enumerate(moments_at(place, moments.count, smooth=smooth).tolist())
+                if share
+            )
+            errors[smooth] += float((guess - truth).square().sum())
     return errors[True] < errors[False]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -25,6 +26,8 @@ from clay4d.scenes import Cameras, Scene
 CAMERAS = 40
 """Cameras of the data that the page can go through, at the most; evenly chosen, the first first."""
 SCENES = 16
+PIECE = 1 << 20
+"""Bytes that become text at a time."""
 
 
 def write_player(
@@ -73,20 +76,29 @@ def write_player(
     """
     if not 1 <= len(scenes) <= SCENES:
         raise ValueError(f"scenes got {len(scenes)}; expected 1 to {SCENES}.")
-    data, entries = b"", []
-    for name, scene in scenes.items():
-        streams = Streams()
-        entry = add_scene(streams, scene, frames=frames, progress=progress)
-        part = streams.data + bytes(-len(streams.data) % 4)
-        entries.append({"name": name, **entry, "bytes": [len(data), len(data) + len(part)]})
-        data += part
     first = next(iter(scenes.values()))
     views = around_scene(first, frames=8, up=up) if cameras is None else cameras
-    header = {
-        "format": FORMAT, "scenes": entries, "cameras": _cameras(views, first), "time": float(time),
-        "play": play, "up": upright_turn(up)[2].tolist(),
-    }  # fmt: skip
-    return _write_page(Path(path), header, data, title or " | ".join(scenes), lead)
+    with tempfile.TemporaryFile() as data:
+        header = {
+            "format": FORMAT, "scenes": _add_scenes(data, scenes, frames, progress),
+            "cameras": _cameras(views, first), "time": float(time), "play": play,
+            "up": upright_turn(up)[2].tolist(),
+        }  # fmt: skip
+        data.seek(0)
+        return _write_page(Path(path), header, data, title or " | ".join(scenes), lead)
+
+
+def _add_scenes(
+    data: BinaryIO, scenes: Mapping[str, Scene], frames: int | None, progress: Progress
+) -> list[dict[str, Any]]:
+    """Write the scenes' bytes, each begun at a multiple of four; gives their entries in the header."""
+    entries: list[dict[str, Any]] = []
+    for name, scene in scenes.items():
+        began = data.tell()
+        entry = add_scene(Streams(data), scene, frames=frames, progress=progress)
+        data.write(bytes(-data.tell() % 4))
+        entries.append({"name": name, **entry, "bytes": [began, data.tell()]})
+    return entries
 
 
 def _cameras(cameras: Cameras, scene: Scene) -> list[dict[str, Any]]:
@@ -110,7 +122,7 @@ def _cameras(cameras: Cameras, scene: Scene) -> list[dict[str, Any]]:
     return rows
 
 
-def _write_page(path: Path, header: dict[str, Any], data: bytes, title: str, lead: str) -> Path:
+def _write_page(path: Path, header: dict[str, Any], data: BinaryIO, title: str, lead: str) -> Path:
     """The page from its template; the policy allows its own script and nothing else."""
     folder = files(__package__)
 
@@ -125,10 +137,15 @@ def _write_page(path: Path, header: dict[str, Any], data: bytes, title: str, lea
         "TITLE": escape(title), "LEAD": f"<p>{escape(lead)}</p>" if lead else "",
         "FACTS": f"{counts:,} Gaussians, {moments} moments.",
         # No name can end the script element or begin a comment in it.
-        "HEADER": said.replace("<", "\\u003c"), "DATA": to_text(data),
+        "HEADER": said.replace("<", "\\u003c"), "DATA": "@DATA@",
     }  # fmt: skip
     body = re.sub("@([A-Z]+)@", lambda match: values[match[1]], part("page.html"))
     text = html_page(title=title, body=body, style=part("player.css"), script=script, workers=True)
-    with written_whole(path) as place:
-        place.write_text(text, encoding="utf-8")
+    # Names and titles may say the same, but they stand before it.
+    above, _, below = text.rpartition("@DATA@")
+    with written_whole(path) as place, place.open("w", encoding="utf-8") as out:
+        out.write(above)
+        while piece := data.read(PIECE):
+            out.write(to_text(piece))
+        out.write(below)
     return path

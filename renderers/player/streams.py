@@ -7,10 +7,10 @@ differences from row to row, whichever has less entropy, zigzag and cut into pla
 from __future__ import annotations
 
 import zlib
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 
 ALPHABET = "".join(chr(c) for c in range(35, 127) if chr(c) not in "&'<>\\`/")[:85]
 """85 printable characters, none of which means anything in HTML, in JSON, or to a script."""
@@ -18,39 +18,34 @@ _DIGITS = np.frombuffer(ALPHABET.encode(), np.uint8)
 
 
 class Streams:
-    """Streams of bytes, one after another, as `read` finds them again.
+    """Streams of bytes, one after another in a file, as `read_whole` finds them again.
 
-    >>> made = Streams()
-    >>> entry = made.add_whole(np.array([[3, 1000], [4, 999]]))
-    >>> read_whole(made.data, entry).tolist()
+    >>> from io import BytesIO
+    >>> file = BytesIO()
+    >>> entry = Streams(file).add_whole(np.array([[3, 1000], [4, 999]]))
+    >>> read_whole(file.getvalue(), entry).tolist()
     [[3, 1000], [4, 999]]
     """
 
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._size = 0
-
-    @property
-    def data(self) -> bytes:
-        """All streams so far."""
-        return b"".join(self._parts)
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._size = file, 0
 
     def add(self, plain: bytes) -> list[int]:
         """Compress bytes; gives where they begin and how many they became."""
         packed = zlib.compress(plain, 9)
         place = [self._size, len(packed)]
-        self._parts.append(packed)
+        self._file.write(packed)
         self._size += len(packed)
         return place
 
-    def add_whole(self, numbers: Int[np.ndarray, "N C"]) -> dict[str, Any]:
+    def add_whole(self, numbers: Num[np.ndarray, "N C"]) -> dict[str, Any]:
         """Keep N rows of C whole numbers below 2³¹.
 
         Raises:
             ValueError: larger ones.
         """
         planes, deltas, depths = [], [], []
-        for column in np.asarray(numbers, np.int64).T:
+        for column in (each.astype(np.int64) for each in np.asarray(numbers).T):
             steps = np.diff(column, prepend=0)
             delta = bool(_entropy(steps) < _entropy(column))
             zigzag = _zigzag(steps if delta else column)

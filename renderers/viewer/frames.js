@@ -1,11 +1,16 @@
-const q=s=>document.querySelector(s), img=q("img"), time=q("#time"), view={azimuth:0,elevation:0,zoom:1};
-let busy=false, stale=true, last=0;
+const q=s=>document.querySelector(s), time=q("#time"), view={azimuth:0,elevation:0,zoom:1};
+// One picture is drawn by the server while the one before it is on its way and decoded here.
+const AT_ONCE=2;
+let img=q("img"), flying=0, asked=0, shown=0, stale=true, last=0;
 function draw(){
- if(busy||!stale) return; busy=true; stale=false;
+ if(flying>=AT_ONCE||!stale) return; flying++; stale=false;
  q("output").textContent=(+time.value).toFixed(2)+" s";
- img.src="/frame.jpg?"+new URLSearchParams({...view,time:time.value,show:q("#show").value});
+ const mine=++asked, next=new Image();
+ next.alt=img.alt; next.draggable=false;
+ next.src="/frame.jpg?"+new URLSearchParams({...view,time:time.value,show:q("#show").value});
+ next.decode().then(()=>{ if(mine>shown){ shown=mine; img.replaceWith(next); img=next } }, ()=>{})
+  .then(()=>{ flying--; draw() });
 }
-img.onload=img.onerror=()=>{busy=false;draw()};
 const change=()=>{stale=true;draw()};
 time.oninput=q("#show").onchange=change;
 q("#see").onpointermove=e=>{ if(!e.buttons) return; view.azimuth-=e.movementX/150;

@@ -19,6 +19,8 @@ from websockets.http11 import Request, Response
 LOCAL = {"localhost", "127.0.0.1", "::1"}
 Page = Callable[[str], tuple[str, bytes] | None]
 """From a path with its query to a media type and a body; None for a page of viser's own."""
+PATIENCE = 120.0
+"""Seconds that a page or a picture may take."""
 _opening = threading.Lock()
 
 
@@ -47,7 +49,8 @@ def open_server(*, host: str, port: int, page: Page) -> viser.ViserServer:
             answer: Response | None = process_request(connection, request)
             return answer
 
-        return serve(*args, process_request=process, **options)
+        # A picture is drawn within what `websockets` takes for the opening of a connection: 10 seconds, else.
+        return serve(*args, process_request=process, **{**options, "open_timeout": PATIENCE})
 
     serving = mock.patch.object(websockets.asyncio.server, "serve", checked)
     with _opening, serving, mock.patch.object(rich, "print"):

@@ -33,6 +33,8 @@ FRAME = 400
 """Height of the pictures that the rasteriser draws for a browser, pixels."""
 FIELD_FRAME = 200
 """The same for radiance fields, which take longer."""
+RATE = 30
+"""Pictures a second that are drawn at the most while the scene plays."""
 FRUSTUMS = 60
 """Training cameras that are shown at the most, evenly chosen."""
 
@@ -246,7 +248,7 @@ class Viewer:
         """Play, and draw what has changed; pages wait for nothing but this."""
         last = clock.monotonic()
         while not self._stopped.is_set():
-            self._wake.wait(timeout=1 / 30 if self._playing.value else self._pause)
+            self._wake.wait(timeout=1 / RATE if self._playing.value else self._pause)
             self._wake.clear()
             now = clock.monotonic()
             if self._playing.value and self.scene.duration > 0:
@@ -260,6 +262,8 @@ class Viewer:
             except Exception:  # one moment that cannot be drawn must not end the viewer
                 traceback.print_exc()
                 self._playing.value = False
+            if self._playing.value:  # the time's own change has woken us, and would without end
+                self._stopped.wait(max(last + 1 / RATE - clock.monotonic(), 0.0))
 
     def _refresh(self) -> None:
         look = self.look

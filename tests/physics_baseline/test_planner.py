@@ -19,8 +19,8 @@ from clay4d.physics_baseline.planner import PlanError, explain, plan
 from clay4d.physics_baseline.planner import verbs as v
 from clay4d.physics_baseline.planner import vocabulary as n
 from clay4d.physics_baseline.planner.document import vocabulary_page
+from clay4d.physics_baseline.planner.lexicon import lexicon, plural, verb_forms
 from clay4d.physics_baseline.planner.wordings import ROPES
-from clay4d.physics_baseline.planner.words import lexicon, plural, verb_forms
 from clay4d.physics_baseline.spec import SceneSpec
 
 HERE = Path(__file__).parent
