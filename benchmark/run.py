@@ -18,7 +18,6 @@ from typing import Any, Literal
 
 import numpy as np
 import yaml
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from clay4d.benchmark.cases import Case, Place, Source, Unscored, WorldCases
 from clay4d.benchmark.comparisons import (
@@ -53,6 +52,7 @@ from clay4d.benchmark.suites import AT, CEILINGS, COUNTS, ERROR, METRICS, SUITES
 from clay4d.benchmark.workers import Worker
 from clay4d.config import to_dict
 from clay4d.distributed import run_tasks
+from clay4d.training.progress import counted
 from clay4d.world_model.worlds.make import make_worlds
 
 __all__ = ["AT", "ERROR", "SYSTEMS", "errors_of", "run_suite"]
@@ -111,7 +111,7 @@ def run_suite(
     missing = [one for key, one in asked.items() if key not in rows]
     with (
         (out / PARTIAL).open("a", encoding="utf-8") as log,
-        _bar(len(asked)) as tick,
+        counted(len(asked)) as tell,
     ):
         if distributed is None:
             answers = _answers(config, source, files, missing, out)
@@ -126,7 +126,7 @@ def run_suite(
             rows[key] = row
             log.write(json.dumps({"key": key, "row": row}) + "\n")
             log.flush()
-            tick(key.split(" ")[0])
+            tell(1, key.split(" ")[0])
     results = _results(config, digest, text, rows, places, source, command)
     results = replace(results, shown=_shown(results, config, source, rows, out))
     save_results(out / "results.json", results)
@@ -382,19 +382,3 @@ def _judged(claim: Claim, measurements: list[Measurement], config: SuiteConfig) 
         high=found.high,
         scenes=found.count,
     )
-
-
-class _bar:
-    """Progress with the time that is left, where somebody watches."""
-
-    def __init__(self, total: int) -> None:
-        columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn()  # fmt: skip
-        self._bar, self._total = Progress(*columns, transient=True), total
-
-    def __enter__(self) -> Callable[[str], None]:
-        self._bar.start()
-        task = self._bar.add_task("", total=self._total)
-        return lambda name: self._bar.update(task, advance=1, description=name)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()

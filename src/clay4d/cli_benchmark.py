@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -53,9 +54,6 @@ def benchmark(
         plan: of all: only say which suites would run, and how long they take.
         distributed: a Ray cluster's address (HOST:PORT, auto), or nothing more: one on this computer.
     """
-    from clay4d.benchmark.report import summary, write_report
-    from clay4d.benchmark.run import run_suite
-
     command = " ".join(["clay4d", *sys.argv[1:]])
     if suite == "thoughts-graphs":
         _graphs(out, data, systems, command, resume=resume, quick=quick)
@@ -66,26 +64,47 @@ def benchmark(
     if suite == "outside":
         _outside(data, videos, out, limit, command)
         return
+    common: dict[str, Any] = {
+        "data": data, "weights": weights, "limit": limit, "seeds": seeds, "resume": resume,
+        "command": command, "distributed": distributed,
+    }  # fmt: skip
     if suite == "all":
-        from clay4d.benchmark.everything import run_all
-        from clay4d.benchmark.plan import plan as make_plan
-        from clay4d.benchmark.plan import say_plan
-
-        if plan:
-            say_plan(make_plan(out, data=data, real=real, limit=limit, seeds=seeds))
-            return
-        run_all(
-            out, data=data, real=real, weights=weights, limit=limit, seeds=seeds, resume=resume,
-            command=command, distributed=distributed,
-        )  # fmt: skip
-        print(f"{out}: see {out / 'report.html'}")
+        _all(out, real, common, plan=plan)
         return
-    results = run_suite(
-        suite, out, data=data, systems=systems, weights=weights, arms=arms, limit=limit, seeds=seeds,
-        resume=resume, command=command, distributed=distributed,
-    )  # fmt: skip
+    from clay4d.benchmark.run import run_suite
+
+    _report(run_suite(suite, out, systems=systems, arms=arms, **common), out)
+
+
+def _report(results: Any, out: Path) -> None:
+    """A suite's page, and its figures in the terminal."""
+    from clay4d.benchmark.report import summary, write_report
+
     write_report(results, out / "report.html")
     print(f"{summary(results)}\n{out}: see {out / 'report.html'}")
+
+
+def _all(out: Path, real: Path | None, common: dict[str, Any], *, plan: bool) -> None:
+    """Every suite, or what that would take."""
+    from clay4d.benchmark.everything import run_all
+    from clay4d.benchmark.plan import plan as make_plan
+    from clay4d.benchmark.plan import say_plan
+
+    if plan:
+        say_plan(make_plan(out, real=real, **{k: common[k] for k in ("data", "limit", "seeds")}))
+        return
+    run_all(out, real=real, **common)
+    print(f"{out}: see {out / 'report.html'}")
+
+
+def _worlds(data: Path | None) -> Path:
+    """The folder of worlds, without which there is nothing to ask."""
+    if data is None:
+        raise FileNotFoundError(
+            "data got nothing; expected worlds. Make some with: clay4d make-worlds standard --out WORLDS "
+            "--count 500, and give them with --data"
+        )
+    return data
 
 
 def _graphs(
@@ -124,11 +143,7 @@ def _study(
     from clay4d.benchmark.report import summary
     from clay4d.benchmark.studies import run_study
 
-    if data is None:
-        raise FileNotFoundError(
-            "data got nothing; expected worlds. Make some with: clay4d make-worlds standard --out WORLDS "
-            "--count 500, and give them with --data"
-        )
+    data = _worlds(data)
     module = import_module("clay4d.benchmark." + suite.replace("-", "_"))
     config = module.QUICK if quick else module.CONFIG
     config = replace(config, seeds=config.seeds[:seeds])
@@ -143,13 +158,8 @@ def _outside(
 ) -> None:
     """The suite whose systems are folders of videos."""
     from clay4d.benchmark.outside import LIMIT, run_outside, write_questions
-    from clay4d.benchmark.report import summary, write_report
 
-    if data is None:
-        raise FileNotFoundError(
-            "data got nothing; expected worlds. Make some with: clay4d make-worlds standard --out WORLDS "
-            "--count 500, and give them with --data"
-        )
+    data = _worlds(data)
     if videos is None:
         names = write_questions(data, out, limit=limit or LIMIT)
         print(
@@ -158,5 +168,4 @@ def _outside(
         )
         return
     results = run_outside(data, videos, out, limit=limit or LIMIT, command=command)
-    write_report(results, out / "report.html")
-    print(f"{summary(results)}\n{out}: see {out / 'report.html'}")
+    _report(results, out)

@@ -28,8 +28,13 @@ def view(
     from clay4d.cli import _check_run
 
     _check_run(run)
+    from clay4d.jit import one_torch_thread
+    from clay4d.training.memory import keep_freed_memory
     from clay4d.training.view import view as show
 
+    # Numba's threads draw; torch's would only be in their way.
+    one_torch_thread()
+    keep_freed_memory()
     viewer = show(run, data=data, host=host, port=port)
     print(f"{viewer.url}  (without WebGL: {viewer.url}/frames); Ctrl-C ends it.", flush=True)
     try:

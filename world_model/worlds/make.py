@@ -20,6 +20,7 @@ from clay4d.config import load_config, preset_folder, presets, to_dict
 from clay4d.distributed import run_tasks
 from clay4d.physics_baseline.engines.bullet_engine import BulletEngine
 from clay4d.physics_baseline.engines.trajectory import SimulationError, Trajectory
+from clay4d.training.progress import counted
 from clay4d.world_model.worlds.format import SPLITS, Tracks, World
 from clay4d.world_model.worlds.layout import Crowded
 from clay4d.world_model.worlds.pictures import camera_matrices, draw_scene
@@ -126,7 +127,7 @@ def make_worlds(
     entries: list[Any] = [_whole(out, k, spans[k]) for k in shards]
     missing = [k for k in shards if entries[k] is None]
     done = count - sum(len(spans[k]) for k in missing)
-    with _Bar(progress, count, done) as bar:
+    with counted(count, "worlds", done=done, shown=progress) as tell:
         tasks = {k: (config, seed, out.resolve(), k, spans[k]) for k in missing}
         made = (
             _made(config, seed, out, missing, spans, workers)
@@ -135,7 +136,7 @@ def make_worlds(
         )
         for k, entry in made:
             entries[k] = entry
-            bar.advance(len(spans[k]))
+            tell(len(spans[k]), None)
     write_index(out, recipe | {"count": count}, entries)
 
 
@@ -209,31 +210,6 @@ def _made(
 
 
 THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-
-
-class _Bar:
-    """A progress bar, or nothing."""
-
-    def __init__(self, shown: bool, total: int, done: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (
-            TextColumn("worlds"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
-            TimeRemainingColumn(),
-        )  # fmt: skip
-        self.bar = Progress(*columns, console=Console(stderr=True), disable=not shown)
-        self.task = self.bar.add_task("worlds", total=total, completed=done)
-
-    def __enter__(self) -> _Bar:
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def advance(self, worlds: int) -> None:
-        self.bar.advance(self.task, worlds)
 
 
 def count_splits(out: str | Path) -> dict[str, int]:
