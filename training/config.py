@@ -299,6 +299,8 @@ class Losses:
 
     ssim: float = 0.2
     """Share of D-SSIM; the rest is L1."""
+    squared: float = 0.0
+    """Weight of the mean squared difference, which is what PSNR counts, beside the two."""
     exposure: bool = False
     """Whether each camera has a gain and an offset of its own for each colour."""
     mask: float = 0.0

@@ -216,6 +216,8 @@ class Trainer:
             row = self.camera_rows[self.dataset.train.camera_ids[index]]
             image = self.exposure(image, row)
         loss = photometric_loss(image, target, ssim_weight=self.config.losses.ssim)
+        if self.config.losses.squared > 0:
+            loss = loss + self.config.losses.squared * (image - target).square().mean()
         total = self._regularised(loss, float(cameras.times[0]), draw) + known
         if drawn_mask.shape[-1]:
             mask = self.frames.mask(index, size)

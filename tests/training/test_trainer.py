@@ -212,3 +212,16 @@ def test_a_checkpoint_that_points_at_other_nodes_is_refused(
     save_checkpoint(tmp_path / "c.safetensors", trainer, seconds=0.0)
     with pytest.raises(ValueError, match="raw.nodes got 40; expected 0 to 39"):
         load_checkpoint(tmp_path / "c.safetensors", Trainer(SMALL, swinging, resuming=True))
+
+
+def test_squared_differences_count_as_often_as_said(swinging: Dataset) -> None:
+    plain = Trainer(SMALL, swinging)
+    both = Trainer(dataclasses.replace(SMALL, losses=Losses(squared=10.0)), swinging)
+    without, drawn = plain.forward(3), both.forward(3)
+    assert torch.equal(without.image, drawn.image)
+    extra = drawn.total - without.total
+    torch.testing.assert_close(extra, 10 * drawn.mse, rtol=1e-3, atol=1e-6)
+    without.total.backward(), drawn.total.backward()
+    slopes = [t.scene.raw["sh"].grad for t in (plain, both)]
+    assert slopes[0] is not None and slopes[1] is not None
+    assert not torch.allclose(slopes[0], slopes[1])
