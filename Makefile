@@ -53,7 +53,7 @@ docs: .venv/ready links
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
 	@echo "See build/docs/index.html"
 
-# Genesis for clay4d simulate --engine genesis, in an environment of its own, since its packages pin others. 3.1 GB.
+# Genesis for clay4d simulate --engine genesis, in an environment of its own, since its packages pin others. 4.0 GB.
 # torch first and pinned, as below.
 genesis: .venv/genesis/ready
 .venv/genesis/ready: | .venv/ready

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from clay4d.files import written_whole
 from clay4d.physics_baseline.engines.trajectory import BLOW, Trajectory
@@ -60,31 +60,17 @@ def write_camera(
         frames: of the trajectory; picture files are numbered from 0.
         progress: told how many frames were drawn since it was last told.
     """
-    import cv2
-
     folder.mkdir(parents=True, exist_ok=True)
     cameras = renderer.cameras[camera]
     away = distance_per_depth(cameras)
     width = float(max(cameras.width, cameras.height))
+    kind = np.uint8 if len(scene.bodies) < 256 else np.uint16
     sightings = []
     for first in range(0, len(frames), CHUNK):
         part = list(frames[first : first + CHUNK])
         drawn = renderer.draw(camera, part)
         for k in range(len(part)):
-            n = f"{first + k:05d}"
-            depth = np.where(drawn.depths[k] > 0, drawn.depths[k] * away, NOTHING)
-            normal = (drawn.normals[k] * 0.5 + 0.5).clip(0, 1) * 65535
-            flow = ((drawn.flows[k] + width) / (2 * width)).clip(0, 1) * 65535
-            flow = np.concatenate([flow, np.zeros_like(flow[..., :1])], -1)
-            small = drawn.segmentations[k]
-            # OpenCV writes blue first.
-            cv2.imwrite(str(folder / f"rgba_{n}.png"), drawn.images[k][..., ::-1])
-            cv2.imwrite(str(folder / f"depth_{n}.tiff"), depth.astype(np.float32))
-            kind = np.uint8 if len(scene.bodies) < 256 else np.uint16
-            cv2.imwrite(str(folder / f"segmentation_{n}.png"), small.astype(kind))
-            for name, value in (("normal", normal), ("forward_flow", flow)):
-                sixteen = (value[..., ::-1] + 0.5).astype(np.uint16)
-                cv2.imwrite(str(folder / f"{name}_{n}.png"), sixteen)
+            _write_frame(folder, f"{first + k:05d}", drawn, k, away=away, width=width, kind=kind)
         sightings += [_sighting(s, len(scene.bodies)) for s in drawn.segmentations]
         if progress is not None:
             progress(len(part))
@@ -100,6 +86,33 @@ def write_camera(
     write_json(
         folder / "events.json", {"collisions": collisions(scene, trajectory, cameras, frames)}
     )
+
+
+def _write_frame(
+    folder: Path,
+    number: str,
+    drawn: Pictures,
+    k: int,
+    *,
+    away: Float[np.ndarray, "H W"],
+    width: float,
+    kind: type[np.unsignedinteger[Any]],
+) -> None:
+    """One frame's five files; `away` is distance over depth, `width` the bound of the flow in
+    pixels, `kind` of the segmentation's numbers."""
+    import cv2
+
+    depth = np.where(drawn.depths[k] > 0, drawn.depths[k] * away, NOTHING)
+    normal = (drawn.normals[k] * 0.5 + 0.5).clip(0, 1) * 65535
+    flow = ((drawn.flows[k] + width) / (2 * width)).clip(0, 1) * 65535
+    flow = np.concatenate([flow, np.zeros_like(flow[..., :1])], -1)
+    # OpenCV writes blue first.
+    cv2.imwrite(str(folder / f"rgba_{number}.png"), drawn.images[k][..., ::-1])
+    cv2.imwrite(str(folder / f"depth_{number}.tiff"), depth.astype(np.float32))
+    cv2.imwrite(str(folder / f"segmentation_{number}.png"), drawn.segmentations[k].astype(kind))
+    for name, value in (("normal", normal), ("forward_flow", flow)):
+        sixteen = (value[..., ::-1] + 0.5).astype(np.uint16)
+        cv2.imwrite(str(folder / f"{name}_{number}.png"), sixteen)
 
 
 def write_json(path: Path, value: Any) -> None:

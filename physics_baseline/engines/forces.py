@@ -90,12 +90,7 @@ def scene_forces(scene: SceneSpec, bodies: Sequence[Any]) -> Forces:
             if chosen and body.name not in chosen:
                 continue
             if f.kind == "drag":
-                c = (
-                    DRAG_COEFFICIENTS.get(body.kind, 1.0)
-                    if f.coefficient is None
-                    else f.coefficient
-                )
-                drag[i] += 0.5 * f.air_density * c
+                drag[i] += 0.5 * f.air_density * _drag_coefficient(f, body)
             elif f.kind == "magnus":
                 r = (3 * body.volume / (4 * math.pi)) ** (1 / 3)
                 lift[i] += 0.5 * f.air_density * f.coefficient * math.pi * r**3
@@ -112,6 +107,13 @@ def scene_forces(scene: SceneSpec, bodies: Sequence[Any]) -> Forces:
         np.array([(*t.anchor, t.stiffness, t.damping, t.rest_length) for t in ties]).reshape(-1, 6),
         tuple(t.name for t in ties),
     )  # fmt: skip
+
+
+def _drag_coefficient(field: Drag, body: Rigid) -> float:
+    """As the field has it, or else that of the body's shape."""
+    if field.coefficient is not None:
+        return field.coefficient
+    return DRAG_COEFFICIENTS.get(body.kind, 1.0)
 
 
 def gravity_of(scene: SceneSpec) -> Float[np.ndarray, " 3"]:

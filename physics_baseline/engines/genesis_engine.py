@@ -1,4 +1,4 @@
-"""Genesis as an engine: rigid bodies in a process of its own, with its own Python (`make genesis`, 3.1 GB).
+"""Genesis as an engine: rigid bodies in a process of its own, with its own Python (`make genesis`, 4.0 GB).
 
 Its packages pin others than ours and its kernels take minutes to compile the first time, so it lives in a virtual
 environment of its own and answers one scene with a file of arrays. Contacts are Genesis' constraint solver's, close

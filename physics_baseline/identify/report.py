@@ -297,30 +297,13 @@ def _write(
             f"That is {found.rms:.0f} times what the tracks are uncertain: the scene lacks something, or the "
             "search began too far away. Name other unknowns or closer bounds."
         )
-    values: dict[str, Any] = {
-        "unknowns": {
-            u.path: {
-                "value": float(found.values[k]), "deviation": float(found.deviations[k]),
-                "interval": list(found.interval(u.path)), "at_bound": bool(found.at_bound[k]),
-            }
-            for k, u in enumerate(found.unknowns)
-        },
-        "rms": found.rms, "bodies": {},
-    }  # fmt: skip
+    values: dict[str, Any] = {"unknowns": _values(found), "rms": found.rms, "bodies": {}}
     drawn = {}
     for track in truth or fitted:
-        errors = _errors(track, ahead)
         own = next(t for t in fitted if t.body == track.body)
-        later = (track.times > own.times[-1] + 1e-6) & track.seen
-        entry: dict[str, Any] = {"fitted_moments": int(own.seen.sum())}
-        if later.any():
-            mean, last = float(errors[later].mean()), float(errors[later][-1])
-            entry |= {"foretold_moments": int(later.sum()), "mean_error": mean, "last_error": last}
-            lines.append(
-                f"\n{track.body}: of {int(own.seen.sum())} moments seen, {int(later.sum())} foretold: mean "
-                f"error {100 * mean:.2f} cm, last {100 * last:.2f} cm."
-            )
-        values["bodies"][track.body] = entry
+        errors = _errors(track, ahead)
+        words, values["bodies"][track.body] = _foretold(track, own, errors)
+        lines += words
         drawn[track.body] = track.times[track.seen], 100 * errors[track.seen]
     text = "\n".join(lines) + "\n"
     _finish(folder, text, values)
@@ -331,6 +314,36 @@ def _write(
         across="seconds", up="error, cm", ends=(0, width, 0, max(1.15 * top, 1e-3)),
     )  # fmt: skip
     return Report(text, values)
+
+
+def _values(found: Identified) -> dict[str, Any]:
+    """What was found of each unknown, for identified.json."""
+    return {
+        u.path: {
+            "value": float(found.values[k]), "deviation": float(found.deviations[k]),
+            "interval": list(found.interval(u.path)), "at_bound": bool(found.at_bound[k]),
+        }
+        for k, u in enumerate(found.unknowns)
+    }  # fmt: skip
+
+
+def _foretold(
+    track: Track, own: Track, errors: Float[np.ndarray, " T"]
+) -> tuple[list[str], dict[str, Any]]:
+    """How far the forecast was from what was seen after the fitted moments: in words, and as numbers."""
+    later = (track.times > own.times[-1] + 1e-6) & track.seen
+    seen = int(own.seen.sum())
+    if not later.any():
+        return [], {"fitted_moments": seen}
+    mean, last = float(errors[later].mean()), float(errors[later][-1])
+    words = (
+        f"\n{track.body}: of {seen} moments seen, {int(later.sum())} foretold: mean error {100 * mean:.2f} cm, "
+        f"last {100 * last:.2f} cm."
+    )
+    return [words], {
+        "fitted_moments": seen, "foretold_moments": int(later.sum()), "mean_error": mean,
+        "last_error": last,
+    }  # fmt: skip
 
 
 def _finish(folder: Path, text: str, values: dict[str, Any]) -> None:

@@ -63,8 +63,8 @@ def hit_box(ox, oy, oz, dx, dy, dz, hx, hy, hz, low):  # type: ignore[no-untyped
 
 
 @fused
-def hit_cylinder(ox, oy, oz, dx, dy, dz, r, h, low):  # type: ignore[no-untyped-def]
-    """A cylinder about z with half height h."""
+def hit_tube(ox, oy, oz, dx, dy, dz, r, h, low):  # type: ignore[no-untyped-def]
+    """The side of a cylinder about z with half height h."""
     best, nx, ny, nz = FAR, 0.0, 0.0, 1.0
     a = dx * dx + dy * dy
     if a > 1e-14:
@@ -77,6 +77,13 @@ def hit_cylinder(ox, oy, oz, dx, dy, dz, r, h, low):  # type: ignore[no-untyped-
                 if low < t < best and abs(oz + t * dz) <= h:
                     best = t
                     nx, ny, nz = (ox + t * dx) / r, (oy + t * dy) / r, 0.0
+    return best, nx, ny, nz
+
+
+@fused
+def hit_cylinder(ox, oy, oz, dx, dy, dz, r, h, low):  # type: ignore[no-untyped-def]
+    """A cylinder about z with half height h."""
+    best, nx, ny, nz = hit_tube(ox, oy, oz, dx, dy, dz, r, h, low)
     if abs(dz) > 1e-14:
         for cap in (-h, h):
             t = (cap - oz) / dz
@@ -90,18 +97,7 @@ def hit_cylinder(ox, oy, oz, dx, dy, dz, r, h, low):  # type: ignore[no-untyped-
 @fused
 def hit_capsule(ox, oy, oz, dx, dy, dz, r, h, low):  # type: ignore[no-untyped-def]
     """A cylinder about z with half height h and half balls on its ends."""
-    best, nx, ny, nz = FAR, 0.0, 0.0, 1.0
-    a = dx * dx + dy * dy
-    if a > 1e-14:
-        b = ox * dx + oy * dy
-        c = ox * ox + oy * oy - r * r
-        inside = b * b - a * c
-        if inside > 0:
-            root = math.sqrt(inside)
-            for t in ((-b - root) / a, (-b + root) / a):
-                if low < t < best and abs(oz + t * dz) <= h:
-                    best = t
-                    nx, ny, nz = (ox + t * dx) / r, (oy + t * dy) / r, 0.0
+    best, nx, ny, nz = hit_tube(ox, oy, oz, dx, dy, dz, r, h, low)
     for end in (-h, h):
         pz = oz - end
         b = ox * dx + oy * dy + pz * dz
