@@ -13,6 +13,7 @@ from PIL import Image
 from clay4d.cli import main
 from clay4d.renderers.paths import camera_path
 from clay4d.scenes import Scene
+from clay4d.scenes.fields import ObjectFields
 from clay4d.scenes.loaders import load_dataset
 from clay4d.scenes.loaders.write import write_transforms
 from clay4d.scenes.store import read_tensors
@@ -148,5 +149,6 @@ def test_the_released_weights_are_there_and_say_what_they_are(tmp_path: Path) ->
     assert int(made.slots.present.sum()) == 2
     colours = made.slots.looks[0, :2, 1:4].sigmoid()
     assert colours[0].argmax() == 0 and colours[1].argmax() == 2  # red, then blue
-    again = generate("A large red ball rolls into a small blue cube.", seed=3)
+    again = generate("A large red ball rolls into a small blue cube.", seed=3, decoder="field")
+    assert isinstance(again.scene, ObjectFields) and len(again.scene.looks) == 2
     assert torch.equal(again.slots.positions, made.slots.positions)
