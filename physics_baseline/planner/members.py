@@ -126,7 +126,10 @@ def _of_several(phrase: Phrase, several: list[Spoken], families: dict[int, Famil
             f"no rule for {phrase.text!r} where it could be of {new[0][1].text!r} or {new[1][1].text!r}."
         )
     found = new[0][1]
-    assert found.noun is not None
+    if found.noun is None:
+        raise PlanError(
+            f"no rule for {phrase.text!r} of {found.text!r}: what it is made of is not told."
+        )
     if found.noun.name == "domino" and phrase.ordinal == 1:
         phrase.noun, phrase.first = found.noun, True
         return

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clay4d.physics_baseline.planner import PlanError, explain, plan
@@ -356,6 +356,7 @@ def test_a_word_without_a_rule_is_named_wherever_it_stands(prompt: str, word: st
 
 @settings(max_examples=400, deadline=None, derandomize=True)
 @given(st.sampled_from(SAID), st.sampled_from(CONTENT), st.integers(0, 30))
+@example("twelve dominoes stand in a line and the first is knocked over", "aluminium", 5)
 def test_no_content_word_is_passed_over(prompt: str, word: str, at: int) -> None:
     """A word more is refused or shows in the scene, or says what is so without it."""
     try:
