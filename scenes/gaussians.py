@@ -62,6 +62,15 @@ class Gaussians:
         """All tensors by name."""
         return {k: getattr(self, k) for k in ("means", "quats", "scales", "opacities", "sh")}
 
+    def within(
+        self, low: tuple[float, float, float], high: tuple[float, float, float]
+    ) -> Gaussians:
+        """Those whose centres lie in a box from corner to corner, metres."""
+        inside = (self.means >= self.means.new_tensor(low)) & (
+            self.means <= self.means.new_tensor(high)
+        )
+        return replace(self, **{k: v[inside.all(1)] for k, v in self.tensors().items()})
+
     @classmethod
     def from_points(
         cls, points: Float[Tensor, "N 3"], colors: Float[Tensor, "N 3"], **given: Any

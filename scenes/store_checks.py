@@ -42,6 +42,19 @@ def check_header(header: dict[str, Any]) -> None:
             raise ValueError(f"{name} got {value!r}; expected 0 to {most:g}. Make the file again.")
 
 
+def check_finite(tensors: Mapping[str, Tensor]) -> None:
+    """Refuse tensors with NaN or infinity.
+
+    Raises:
+        ValueError: names the first of them.
+
+    >>> check_finite({"bounds": torch.zeros(2, 3)})
+    """
+    for name, value in tensors.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise ValueError(f"{name} got NaN or infinity; expected finite values. Train again.")
+
+
 def check_entries(where: str, header: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Refuse a header that lacks one of `wanted`, each with its type.
 

@@ -52,11 +52,7 @@ def seen(scene: Scene, time: float, look: Look) -> Gaussians:
     gaussians = scene.at(time).detach()
     if look.show == "motion":
         gaussians = replace(gaussians, sh=((_motion(scene, time) - 0.5) / C0)[:, None])
-    if look.crop is None:
-        return gaussians
-    low, high = (torch.tensor(corner).to(gaussians.means) for corner in look.crop)
-    inside = ((gaussians.means >= low) & (gaussians.means <= high)).all(1)
-    return Gaussians(**{name: value[inside] for name, value in gaussians.tensors().items()})
+    return gaussians if look.crop is None else gaussians.within(*look.crop)
 
 
 def _motion(scene: Scene, time: float) -> Float[Tensor, "N 3"]:

@@ -12,7 +12,7 @@ from clay4d.scenes.claimed import only_sizes
 from clay4d.scenes.fields.objects import FieldSize, ObjectField, ObjectFields
 from clay4d.scenes.gaussians import Gaussians
 from clay4d.scenes.motion.rigid_paths import RigidPaths
-from clay4d.scenes.store_checks import check_entries, check_like
+from clay4d.scenes.store_checks import check_entries, check_finite, check_like
 
 NEEDED = {"options": dict, "paths": dict, "duration": int | float, "background": list}
 LARGEST = 1e6
@@ -49,9 +49,7 @@ def objects_from(tensors: dict[str, Tensor], header: dict[str, Any]) -> ObjectFi
         bounds = (_numbers("bounds", bounds[0]), _numbers("bounds", bounds[1]))
     with only_sizes():  # sizes that a file only claims take no memory
         check_like(tensors, _wanted(tensors, *_build(header)))
-    for name, value in tensors.items():
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            raise ValueError(f"{name} got NaN or infinity; expected finite values. Train again.")
+    check_finite(tensors)
     field, paths = _build(header)
     with torch.no_grad():
         for name, target in _named(field, paths).items():

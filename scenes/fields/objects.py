@@ -158,10 +158,7 @@ class ObjectFields:
 
     def within(self, low: Corner, high: Corner) -> ObjectFields:
         """The same scene with nothing outside a box; of the stage, Gaussians go by their centres."""
-        means = self.stage.means
-        inside = ((means >= means.new_tensor(low)) & (means <= means.new_tensor(high))).all(1)
-        stage = Gaussians(**{k: v[inside] for k, v in self.stage.tensors().items()})
-        return replace(self, stage=stage, bounds=(low, high))
+        return replace(self, stage=self.stage.within(low, high), bounds=(low, high))
 
 
 @dataclass(frozen=True)

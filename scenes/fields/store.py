@@ -14,6 +14,7 @@ from clay4d.scenes.fields.kplanes import KPlanes
 from clay4d.scenes.fields.object_store import object_header, object_tensors, objects_from
 from clay4d.scenes.fields.objects import ObjectField, ObjectFields
 from clay4d.scenes.fields.scene import FieldScene
+from clay4d.scenes.store_checks import check_finite
 
 FORMAT = "clay4d-field-1"
 NEEDED = {"field": str, "options": dict, "duration": int | float, "background": list}
@@ -54,9 +55,7 @@ def field_from(tensors: dict[str, Tensor], header: dict[str, Any]) -> AnyField:
     with torch.no_grad():
         for name, target in field.tensors().items():
             target.copy_(tensors[f"field.{name}"])
-    for name, value in tensors.items():
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            raise ValueError(f"{name} got NaN or infinity; expected finite values. Train again.")
+    check_finite(tensors)
     shape = tuple(int(n) for n in header["occupied"])
     wanted, bits = int(np.prod(shape)), tensors["occupied"].numpy()
     if len(shape) != 4 or min(shape) < 1 or bits.ndim != 1 or len(bits) != (wanted + 7) // 8:
