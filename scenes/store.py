@@ -29,7 +29,13 @@ from clay4d.scenes.motion import (
 )
 from clay4d.scenes.motion.rigid_paths import from_rigid_parts
 from clay4d.scenes.splat_scene import SplatScene
-from clay4d.scenes.store_checks import check_header, check_indices, check_shapes
+from clay4d.scenes.store_checks import (
+    check_finite,
+    check_header,
+    check_indices,
+    check_shapes,
+    three_numbers,
+)
 
 if TYPE_CHECKING:
     from clay4d.scenes.exchange import SplatSequence
@@ -154,14 +160,12 @@ def scene_from(tensors: dict[str, Tensor], header: dict[str, Any]) -> SplatScene
         for name, target in motion.tensors().items():
             target.copy_(tensors[f"motion.{name}"])
     raw = {k.removeprefix("raw."): v for k, v in tensors.items() if k.startswith("raw.")}
-    for name, value in {**raw, **motion.tensors()}.items():
-        if not torch.isfinite(value).all():
-            raise ValueError(f"{name} got NaN or infinity; expected finite values. Train again.")
+    check_finite({**raw, **motion.tensors()})
     check_indices(raw, motion)
-    background = tuple(float(x) for x in header["background"])
+    background = three_numbers("background", header["background"])
     return SplatScene(
-        raw, motion, float(header["duration"]), (background[0], background[1], background[2]),
-        header.get("sh_degree"), float(header.get("near", 0.01)), bool(header.get("antialiased", False)),
+        raw, motion, float(header["duration"]), background, header.get("sh_degree"),
+        float(header.get("near", 0.01)), bool(header.get("antialiased", False)),
         float(header.get("eps2d", 0.3)),
     )  # fmt: skip
 

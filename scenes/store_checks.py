@@ -15,6 +15,8 @@ from torch import Tensor
 from clay4d.scenes.motion import ControlNodes, Motion, RigidPaths
 
 HEADER = {"motion": str, "options": dict, "duration": int | float, "background": list}
+LARGEST = 1e6
+"""Most that a corner of a box or a colour may be."""
 
 
 def check_header(header: dict[str, Any]) -> None:
@@ -25,21 +27,30 @@ def check_header(header: dict[str, Any]) -> None:
 
     >>> check_header({"motion": "static", "options": {}, "duration": 0.0, "background": [0, 0, 0]})
     """
-    for name, wanted in HEADER.items():
-        value = header.get(name)
-        if not isinstance(value, wanted):
-            raise ValueError(f"scene got {name} {value!r}; expected one. Make the file again.")
-    background, degree = header["background"], header.get("sh_degree")
-    if len(background) != 3 or not all(isinstance(x, int | float) for x in background):
-        raise ValueError(
-            f"background got {background}; expected three numbers. Make the file again."
-        )
+    check_entries("scene", header, HEADER)
+    three_numbers("background", header["background"])
+    degree = header.get("sh_degree")
     if degree is not None and degree not in (0, 1, 2, 3):
         raise ValueError(f"sh_degree got {degree!r}; expected 0 to 3 or none. Make the file again.")
     for name, most in (("near", 1e6), ("eps2d", 100)):
         value = header.get(name, 0)
         if not isinstance(value, int | float) or not 0 <= value <= most:
             raise ValueError(f"{name} got {value!r}; expected 0 to {most:g}. Make the file again.")
+
+
+def three_numbers(name: str, given: Any) -> tuple[float, float, float]:
+    """A colour or a corner that a header has as a list.
+
+    Raises:
+        ValueError: something else, or numbers past `LARGEST`.
+
+    >>> three_numbers("background", [1, 0.5, 0])
+    (1.0, 0.5, 0.0)
+    """
+    fits = isinstance(given, list) and len(given) == 3
+    if not fits or not all(isinstance(x, int | float) and abs(x) <= LARGEST for x in given):
+        raise ValueError(f"{name} got {given!r:.60}; expected three numbers. Make the file again.")
+    return float(given[0]), float(given[1]), float(given[2])
 
 
 def check_finite(tensors: Mapping[str, Tensor]) -> None:
@@ -67,7 +78,7 @@ def check_entries(where: str, header: Mapping[str, Any], wanted: Mapping[str, An
         value = header.get(name)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise ValueError(
-                f"{where} got {name} {str(value)[:60]!r}; expected one. Make the file again."
+                f"{where} got {name} {value!r:.60}; expected one. Make the file again."
             )
 
 

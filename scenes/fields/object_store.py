@@ -12,11 +12,9 @@ from clay4d.scenes.claimed import only_sizes
 from clay4d.scenes.fields.objects import FieldSize, ObjectField, ObjectFields
 from clay4d.scenes.gaussians import Gaussians
 from clay4d.scenes.motion.rigid_paths import RigidPaths
-from clay4d.scenes.store_checks import check_entries, check_finite, check_like
+from clay4d.scenes.store_checks import check_entries, check_finite, check_like, three_numbers
 
 NEEDED = {"options": dict, "paths": dict, "duration": int | float, "background": list}
-LARGEST = 1e6
-"""Most that a corner of a box or a colour may be."""
 
 
 def object_header(scene: ObjectFields) -> dict[str, Any]:
@@ -42,11 +40,11 @@ def objects_from(tensors: dict[str, Tensor], header: dict[str, Any]) -> ObjectFi
         ValueError: entries or tensors that are missing, have other shapes, or are not finite.
     """
     check_entries("scene", header, NEEDED)
-    background, bounds = _numbers("background", header["background"]), header.get("bounds")
+    background, bounds = three_numbers("background", header["background"]), header.get("bounds")
     if bounds is not None:
         if not isinstance(bounds, list) or len(bounds) != 2:
             raise ValueError(f"bounds got {bounds!r}; expected two corners. Make the file again.")
-        bounds = (_numbers("bounds", bounds[0]), _numbers("bounds", bounds[1]))
+        bounds = (three_numbers("bounds", bounds[0]), three_numbers("bounds", bounds[1]))
     with only_sizes():  # sizes that a file only claims take no memory
         check_like(tensors, _wanted(tensors, *_build(header)))
     check_finite(tensors)
@@ -91,16 +89,3 @@ def _wanted(tensors: dict[str, Tensor], field: ObjectField, paths: RigidPaths) -
     stage = {f"stage.{k}": torch.empty(n, *tail) for k, tail in shapes.items()}
     looks = {"looks": torch.empty(len(paths.positions), field.looks)}
     return _named(field, paths) | looks | stage
-
-
-def _numbers(name: str, given: Any) -> tuple[float, float, float]:
-    """Three numbers of a header.
-
-    Raises:
-        ValueError: something else.
-    """
-    if not isinstance(given, list) or len(given) != 3:
-        raise ValueError(f"{name} got {given!r}; expected three numbers. Make the file again.")
-    if not all(isinstance(x, int | float) and abs(x) <= LARGEST for x in given):
-        raise ValueError(f"{name} got {given!r}; expected three numbers. Make the file again.")
-    return float(given[0]), float(given[1]), float(given[2])

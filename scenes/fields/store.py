@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,15 @@ from clay4d.scenes.fields.kplanes import KPlanes
 from clay4d.scenes.fields.object_store import object_header, object_tensors, objects_from
 from clay4d.scenes.fields.objects import ObjectField, ObjectFields
 from clay4d.scenes.fields.scene import FieldScene
-from clay4d.scenes.store_checks import check_finite
+from clay4d.scenes.store_checks import check_entries, check_finite, check_like, three_numbers
 
 FORMAT = "clay4d-field-1"
-NEEDED = {"field": str, "options": dict, "duration": int | float, "background": list}
+NEEDED = {
+    "field": str, "options": dict, "duration": int | float, "background": list, "steps": int,
+    "occupied": list,
+}  # fmt: skip
+MOST_CELLS = 1 << 32
+"""Of the grid of what is occupied; kept as bits, that is half a gigabyte."""
 
 
 def field_header(scene: AnyField) -> dict[str, Any]:
@@ -49,22 +55,22 @@ def field_from(tensors: dict[str, Tensor], header: dict[str, Any]) -> AnyField:
     if header.get("field") == ObjectField.kind:
         return objects_from(tensors, header)
     _check_header(header)
+    background, shape = three_numbers("background", header["background"]), header["occupied"]
+    cells = math.prod(shape)
     with only_sizes():
-        _check_shapes(tensors, _build(header))
+        wanted = {f"field.{k}": v for k, v in _build(header).tensors().items()}
+        wanted |= {"bounds": torch.empty(2, 3)}
+        wanted |= {"occupied": torch.empty((cells + 7) // 8, dtype=torch.uint8)}
+        check_like(tensors, wanted)
     field = _build(header)
     with torch.no_grad():
         for name, target in field.tensors().items():
             target.copy_(tensors[f"field.{name}"])
     check_finite(tensors)
-    shape = tuple(int(n) for n in header["occupied"])
-    wanted, bits = int(np.prod(shape)), tensors["occupied"].numpy()
-    if len(shape) != 4 or min(shape) < 1 or bits.ndim != 1 or len(bits) != (wanted + 7) // 8:
-        raise ValueError(f"occupied got {list(shape)}; expected its bits. Make the file again.")
-    red, green, blue = (float(x) for x in header["background"])
+    occupied = np.unpackbits(tensors["occupied"].numpy(), count=cells).reshape(shape)
     return FieldScene(
-        field, tensors["bounds"], np.unpackbits(bits)[:wanted].reshape(shape),
-        float(header["duration"]), (red, green, blue), int(header["steps"]),
-    )  # fmt: skip
+        field, tensors["bounds"], occupied, float(header["duration"]), background, header["steps"]
+    )
 
 
 def _build(header: dict[str, Any]) -> KPlanes:
@@ -77,30 +83,14 @@ def _build(header: dict[str, Any]) -> KPlanes:
 
 
 def _check_header(header: dict[str, Any]) -> None:
-    for name, wanted in (NEEDED | {"steps": int, "occupied": list}).items():
-        if not isinstance(header.get(name), wanted):
-            raise ValueError(
-                f"scene got {name} {header.get(name)!r}; expected one. Make the file again."
-            )
+    check_entries("scene", header, NEEDED)
     if header["field"] != KPlanes.kind:
         raise ValueError(
             f"field got {header['field']!r}; expected {KPlanes.kind!r} or {ObjectField.kind!r}."
         )
-    if len(header["background"]) != 3 or not 1 <= header["steps"] <= 1 << 16:
-        raise ValueError(
-            f"scene got background {header['background']} and {header['steps']} steps; expected "
-            "three numbers and 1 to 65536. Make the file again."
-        )
-    if not all(isinstance(n, int) for n in header["occupied"]):
-        raise ValueError(f"occupied got {header['occupied']}; expected four sizes.")
-
-
-def _check_shapes(tensors: dict[str, Tensor], field: KPlanes) -> None:
-    wanted = {f"field.{k}": v for k, v in field.tensors().items()}
-    wanted |= {"bounds": torch.empty(2, 3), "occupied": torch.empty(0, dtype=torch.uint8)}
-    for name, target in wanted.items():
-        value = tensors.get(name)
-        fits = value is not None and value.dtype == target.dtype
-        if not fits or (name != "occupied" and value is not None and value.shape != target.shape):
-            got = "nothing" if value is None else f"{value.dtype} {list(value.shape)}"
-            raise ValueError(f"{name} got {got}; expected {list(target.shape)}. Make it again.")
+    if not 1 <= header["steps"] <= 1 << 16:
+        raise ValueError(f"steps got {header['steps']}; expected 1 to 65536. Make the file again.")
+    shape = header["occupied"]
+    sizes = len(shape) == 4 and all(isinstance(n, int) and n > 0 for n in shape)
+    if not sizes or math.prod(shape) > MOST_CELLS:
+        raise ValueError(f"occupied got {shape!r:.60}; expected four sizes. Make the file again.")
