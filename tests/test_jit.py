@@ -129,3 +129,36 @@ def test_numbas_threads_do_not_become_torchs_nor_decide_a_trained_bit() -> None:
         assert done.returncode == 0, done.stderr[-2000:]
         told.append(done.stdout.split())
     assert told[0] == told[1] and told[0][0] == "1"
+
+DRAWN = """
+import hashlib
+import numpy as np
+from clay4d.renderers.cpu import blend
+draws = np.random.default_rng(0)
+n = 400
+def drawn(low, high, *shape):
+    return draws.uniform(low, high, (n, *shape)).astype(np.float32)
+means, spread, turn = drawn(0, 16, 2), drawn(0.5, 3, 2) ** 2, drawn(-0.6, 0.6)
+xy = turn * np.sqrt(spread.prod(1))
+covars = np.stack([spread[:, 0], xy, spread[:, 1]], 1)
+conics = np.stack([spread[:, 1], -xy, spread[:, 0]], 1) / (spread.prod(1) - xy * xy)[:, None]
+reaches, colors, opacities = np.full(n, 11, np.float32), drawn(0, 1, 3), drawn(0.01, 0.6)
+packed = blend.pack(means, conics.astype(np.float32), covars, reaches, colors, opacities)
+starts, ids = np.array([0, n], np.int64), np.arange(n, dtype=np.int32)
+limits = (np.float32(0.999), np.float32(1 / 255), np.float32(1e-4))
+image, left, *_ = blend.forward(
+    starts, ids, packed, np.zeros((1, 3), np.float32), 1, 16, 16, *limits, 1
+)
+print(hashlib.sha256(image.tobytes() + left.tobytes()).hexdigest())
+"""
+
+
+def test_the_process_that_compiles_has_the_bits_of_those_that_load(tmp_path: Path) -> None:
+    # Numba runs another machine code there than it keeps, which rounded otherwise (clay4d.jit._AsKept).
+    given = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", DRAWN]
+    said = [
+        subprocess.run(command, env=given, check=True, capture_output=True, text=True).stdout
+        for _ in range(2)
+    ]
+    assert said[0] == said[1]

@@ -19,14 +19,20 @@ from clay4d.jit import device, float_from_bits, inlined, kernel
 from clay4d.renderers.cpu.tiles import SLACK, TILE
 
 PIXELS = TILE * TILE
-GEOMETRY = 8  # opacity, conic (3), mean2d (2), |mean2d| (2): the columns before the channels
+GEOMETRY = 8  # opacity, conic (3), mean2d (2), |mean2d| (2): a gradient row's columns before the channels
+OPACITY, CONIC, MEAN, COVAR, REACH, COLOR = 0, 1, 4, 6, 9, 10  # where they begin in a packed row
+LINE = 16  # float32 in a cache line
 
 
 @inlined
 def _exp(x):  # type: ignore[no-untyped-def]
-    """e^x for x ≤ 0 as 2^i·2^f; the polynomial for 2^f, fitted to least relative error, is 8e-8 off."""
-    y = max(x * np.float32(1.44269504), np.float32(-126.0))
-    whole = np.float32(math.floor(y))
+    """e^x for x ≤ 0 as 2^i·2^f; the polynomial for 2^f, fitted to least relative error, is 8e-8 off.
+
+    Below 2^-64 it stays there: such an alpha changes nothing, and smaller ones times an opacity would be
+    denormal numbers, which take a processor a hundred times as long.
+    """
+    y = max(x * np.float32(1.44269504), np.float32(-64.0))
+    whole = np.floor(y)
     f = np.float32(y - whole)
     p = np.float32(1.8671301e-3)
     p = p * f + np.float32(9.0170303e-3)
@@ -85,16 +91,16 @@ def _interleaved(k, count, threads):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _pixel_rows(means2d, covars2d, reaches, e, x0, y0):  # type: ignore[no-untyped-def]
+def _pixel_rows(packed, e, x0, y0):  # type: ignore[no-untyped-def]
     """Rows of the tile at (x0, y0) that the ellipse meets within the tile's columns."""
-    xx = covars2d[e, 0]
-    xy = covars2d[e, 1]
-    yy = covars2d[e, 2]
-    reach = reaches[e]
+    xx = packed[e, COVAR]
+    xy = packed[e, COVAR + 1]
+    yy = packed[e, COVAR + 2]
+    reach = packed[e, REACH]
     slack = np.float32(SLACK)
     side = np.float32(math.sqrt(reach * xx))
-    left = max(x0 + np.float32(0.5) - means2d[e, 0] - slack, -side)
-    right = min(x0 + np.float32(TILE - 0.5) - means2d[e, 0] + slack, side)
+    left = max(x0 + np.float32(0.5) - packed[e, MEAN] - slack, -side)
+    right = min(x0 + np.float32(TILE - 0.5) - packed[e, MEAN] + slack, side)
     bottom = np.float32(math.sqrt(reach * yy))
     top = -bottom
     at = xy / yy * bottom
@@ -108,19 +114,37 @@ def _pixel_rows(means2d, covars2d, reaches, e, x0, y0):  # type: ignore[no-untyp
         top = slope * x - math.sqrt(max(reach - x * x / xx, np.float32(0)) * spread)
     # Rounding grows with the size of the ellipse, so the slack does too.
     slack += np.float32(1e-5) * (side + abs(bottom) + abs(top)) * np.float32(10)
-    offset = means2d[e, 1] - y0 - np.float32(0.5)
+    offset = packed[e, MEAN + 1] - y0 - np.float32(0.5)
     first = max(math.ceil(max(top + offset - slack, np.float32(-1))), 0)
     last = min(math.floor(min(bottom + offset + slack, np.float32(TILE))), TILE - 1)
     return first, last + 1
 
 
 @kernel
+def pack(means2d, conics, covars2d, reaches, colors, opacities):  # type: ignore[no-untyped-def]
+    """What blending reads of each entry in one row, since a tile's entries lie anywhere in memory."""
+    entries, D = colors.shape
+    packed = np.zeros((entries, (COLOR + D + LINE - 1) // LINE * LINE), np.float32)
+    for e in numba.prange(entries):
+        packed[e, OPACITY] = opacities[e]
+        for k in range(3):
+            packed[e, CONIC + k] = conics[e, k]
+            packed[e, COVAR + k] = covars2d[e, k]
+        packed[e, MEAN] = means2d[e, 0]
+        packed[e, MEAN + 1] = means2d[e, 1]
+        packed[e, REACH] = reaches[e]
+        for d in range(D):
+            packed[e, COLOR + d] = colors[e, d]
+    return packed
+
+
+@kernel
 def forward(  # type: ignore[no-untyped-def]
-    tile_starts, ids, means2d, conics, covars2d, reaches, colors, opacities, backgrounds,
+    tile_starts, ids, packed, backgrounds,
     images, width, height, max_alpha, alpha_min, t_min, threads,
 ):  # fmt: skip
     """Image [I,H,W,D], final transmittance [I,H,W], rows touched and last pair used of each tile."""
-    D = colors.shape[1]
+    D = backgrounds.shape[1]
     columns = (width + TILE - 1) // TILE
     rows = (height + TILE - 1) // TILE
     tiles = images * rows * columns
@@ -155,24 +179,25 @@ def forward(  # type: ignore[no-untyped-def]
                 end = pair
                 break
             e = ids[pair]
-            first, last = _pixel_rows(means2d, covars2d, reaches, e, np.float32(x0), np.float32(y0))
+            first, last = _pixel_rows(packed, e, np.float32(x0), np.float32(y0))
             touched[pair, 0] = first
             touched[pair, 1] = max(last, first)
             if last <= first:
                 continue
             low, high = first * TILE, last * TILE
             _weights(
-                T, weight, px, py, low, high, means2d[e, 0], means2d[e, 1],
-                conics[e, 0], conics[e, 1], conics[e, 2], opacities[e],
+                T, weight, px, py, low, high, packed[e, MEAN], packed[e, MEAN + 1],
+                packed[e, CONIC], packed[e, CONIC + 1], packed[e, CONIC + 2], packed[e, OPACITY],
                 max_alpha, alpha_min, t_min,
             )  # fmt: skip
             if D == 3:
                 _add_rgb(
-                    red, green, blue, weight, low, high, colors[e, 0], colors[e, 1], colors[e, 2]
-                )
+                    red, green, blue, weight, low, high,
+                    packed[e, COLOR], packed[e, COLOR + 1], packed[e, COLOR + 2],
+                )  # fmt: skip
             else:
                 for d in range(D):
-                    _add(acc, d * PIXELS, weight, low, high, colors[e, d])
+                    _add(acc, d * PIXELS, weight, low, high, packed[e, COLOR + d])
         ends[tile] = end
         for y in range(min(TILE, height - y0)):
             for x in range(min(TILE, width - x0)):
@@ -265,8 +290,7 @@ def _absolute(v, px, py, low, high, mx, my, a, b, c):  # type: ignore[no-untyped
 
 @kernel
 def backward(  # type: ignore[no-untyped-def]
-    tile_starts, ids, touched, ends, means2d, conics, colors, opacities,
-    image, transmittance, g_image, g_alpha,
+    tile_starts, ids, touched, ends, packed, image, transmittance, g_image, g_alpha,
     max_alpha, alpha_min, t_min, absolute, threads,
 ):  # fmt: skip
     """Gradient rows of all pairs: opacity, conic (3), mean2d (2), |mean2d| (2), then channels."""
@@ -312,18 +336,21 @@ def backward(  # type: ignore[no-untyped-def]
                 continue
             e = ids[pair]
             if D == 3:
-                _dot_rgb(cd, red, green, blue, low, high, colors[e, 0], colors[e, 1], colors[e, 2])
+                _dot_rgb(
+                    cd, red, green, blue, low, high,
+                    packed[e, COLOR], packed[e, COLOR + 1], packed[e, COLOR + 2],
+                )  # fmt: skip
             else:
                 cd[low:high] = 0
                 for d in range(D):
-                    _dot(cd, grads, d * PIXELS, low, high, colors[e, d])
-            mx, my = means2d[e, 0], means2d[e, 1]
-            a, b, c = conics[e, 0], conics[e, 1], conics[e, 2]
+                    _dot(cd, grads, d * PIXELS, low, high, packed[e, COLOR + d])
+            mx, my = packed[e, MEAN], packed[e, MEAN + 1]
+            a, b, c = packed[e, CONIC], packed[e, CONIC + 1], packed[e, CONIC + 2]
             v0, vx, vy, vxx, vxy, vyy = _moments(
                 T, behind, cd, weight, px, py, low, high, mx, my, a, b, c,
-                opacities[e], max_alpha, alpha_min, t_min,
+                packed[e, OPACITY], max_alpha, alpha_min, t_min,
             )  # fmt: skip
-            out[pair, 0] = v0 / opacities[e]
+            out[pair, 0] = v0 / packed[e, OPACITY]
             out[pair, 1] = np.float32(-0.5) * vxx
             out[pair, 2] = -vxy
             out[pair, 3] = np.float32(-0.5) * vyy

@@ -148,23 +148,25 @@ class Blend(torch.autograd.Function):
         width, height = size
         constants = (F32(blending.max_alpha), F32(blending.alpha_min), F32(blending.t_min))
         m, q, c, o, bg = (_array(x) for x in (means2d, conics, colors, opacities, backgrounds))
+        packed = blend_kernels.pack(m, q, lists.covars2d, lists.reaches, c, o)
         image, transmittance, touched, ends = blend_kernels.forward(
-            lists.tile_starts, lists.ids, m, q, lists.covars2d, lists.reaches, c, o, bg,
+            lists.tile_starts, lists.ids, packed, bg,
             lists.offsets.size - 1, width, height, *constants, numba.get_num_threads(),
         )  # fmt: skip
         images, final = torch.from_numpy(image), torch.from_numpy(transmittance)
-        ctx.save_for_backward(means2d, conics, colors, opacities, images, final)
-        ctx.lists, ctx.touched, ctx.ends, ctx.constants = lists, touched, ends, constants
+        ctx.save_for_backward(images, final)
+        ctx.lists, ctx.packed, ctx.touched, ctx.ends = lists, packed, touched, ends
+        ctx.constants = constants
         ctx.track = track
         return images, final
 
     @staticmethod
     def backward(ctx: Any, g_image: Tensor, g_final: Tensor) -> tuple[Tensor | None, ...]:
-        means2d, conics, colors, opacities, images, final = ctx.saved_tensors
+        images, final = ctx.saved_tensors
         lists = ctx.lists
         rows = blend_kernels.backward(
-            lists.tile_starts, lists.ids, ctx.touched, ctx.ends,
-            *(_array(x) for x in (means2d, conics, colors, opacities, images, final, g_image)),
+            lists.tile_starts, lists.ids, ctx.touched, ctx.ends, ctx.packed,
+            *(_array(x) for x in (images, final, g_image)),
             # alpha = 1 - T
             _array(-g_final), *ctx.constants, ctx.track is not None, numba.get_num_threads(),
         )  # fmt: skip

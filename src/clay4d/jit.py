@@ -25,6 +25,7 @@ import numba
 from llvmlite import ir
 from numba.core import types
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.codegen import JITCPUCodegen
 from numba.extending import intrinsic
 
 
@@ -131,10 +132,13 @@ class _Kept(FunctionCache):  # type: ignore[misc]
     """
 
     _impl_class = _Reduced
+    compiled: Any = None
+    """What `_AsKept` has compiled last; what it gives out cannot be written any more."""
 
     def save_overload(self, signature: Any, made: Any) -> None:
         with _alone(Path(self.cache_path)):
-            super().save_overload(signature, made)
+            super().save_overload(signature, self.compiled or made)
+        self.compiled = None
 
 
 @contextmanager
@@ -151,6 +155,35 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
+class _AsKept:
+    """Numba's compiler of a kernel, whose machine code is the one that the cache gives to later processes.
+
+    A process that compiles a kernel has its loop twice: as a function of its own, and linked into the
+    kernel and optimised once more, which can round another way. The first is the one that runs, the
+    second is all that the cache keeps. So what was compiled is taken apart as for the cache and put
+    together again, by a generator of its own, in which the first is not known.
+    """
+
+    def __init__(self, compiler: Any, cache: _Kept) -> None:
+        self._compiler, self._cache = compiler, cache
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._compiler, name)
+
+    def compile(self, args: Any, return_type: Any) -> Any:
+        """What Numba compiles for these types, loaded as from the cache."""
+        made = self._compiler.compile(args, return_type)
+        self._cache.compiled, context = made, made.target_context
+        return type(made)._rebuild(
+            context.subtarget(_internal_codegen=_generator()), *made._reduce()
+        )
+
+
+@cache
+def _generator() -> JITCPUCodegen:
+    return JITCPUCodegen("clay4d.kernels")
+
+
 def _compile(function: Any, **options: Any) -> Any:
     """Compile when called; the place in the cache is settled here."""
     made = numba.njit(**options, **_OPTIONS)(function)
@@ -163,7 +196,9 @@ _OPTIONS: dict[str, Any] = {"fastmath": True, "error_model": "numpy", "nogil": T
 
 def kernel(function: Any) -> Any:
     """Compile a function that loops with `numba.prange` over independent pieces of work."""
-    return _compile(function, parallel=True)
+    made = _compile(function, parallel=True)
+    made._compiler = _AsKept(made._compiler, made._cache)
+    return made
 
 
 def device(function: Any) -> Any:
