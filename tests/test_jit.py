@@ -130,6 +130,7 @@ def test_numbas_threads_do_not_become_torchs_nor_decide_a_trained_bit() -> None:
         told.append(done.stdout.split())
     assert told[0] == told[1] and told[0][0] == "1"
 
+
 DRAWN = """
 import hashlib
 import numpy as np

@@ -19,7 +19,8 @@ from clay4d.jit import device, float_from_bits, inlined, kernel
 from clay4d.renderers.cpu.tiles import SLACK, TILE
 
 PIXELS = TILE * TILE
-GEOMETRY = 8  # opacity, conic (3), mean2d (2), |mean2d| (2): a gradient row's columns before the channels
+GEOMETRY = 8
+"""Columns of a gradient row before the channels: opacity, conic (3), mean2d (2), |mean2d| (2)."""
 OPACITY, CONIC, MEAN, COVAR, REACH, COLOR = 0, 1, 4, 6, 9, 10  # where they begin in a packed row
 LINE = 16  # float32 in a cache line
 
