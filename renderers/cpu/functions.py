@@ -110,17 +110,15 @@ class TileLists:
         width, height = size
         self.offsets = offsets
         m, d, c, o, r = (_array(x) for x in (means2d, depths, covars2d, opacities, radii))
-        order, visible, self.reaches, per_entry, per_tile = tiles.sort_and_count(
-            offsets, m, d, c, o, r, width, height
-        )
         self.covars2d = c
-        self.per_entry = per_entry
-        self.tile_starts = _starts(per_tile.reshape(-1))
-        self.entry_starts = _starts(per_entry)
-        self.ids, self.slots = tiles.fill(
-            offsets, order, visible, self.reaches, m, c, width, height,
-            self.tile_starts, self.entry_starts,
-        )  # fmt: skip
+        self.reaches, tops, rows = tiles.measure(m, c, o, r, width, height)
+        span_starts = _starts(rows)
+        spans, self.per_entry = tiles.spread(m, c, self.reaches, tops, span_starts, width)
+        self.entry_starts = _starts(self.per_entry)
+        order, visible = tiles.sort(offsets, d, o, r)
+        self.tile_starts, self.ids, self.slots = tiles.fill(
+            offsets, order, visible, tops, span_starts, spans, width, height, self.entry_starts
+        )
 
 
 def _starts(counts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

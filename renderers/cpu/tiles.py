@@ -21,24 +21,25 @@ SLACK = 0.01
 
 
 @device
-def _sort_by_depth(order, depths, count, scratch, counts):  # type: ignore[no-untyped-def]
-    """Stable radix sort of order[:count] by depth: ties stay in index order."""
-    source, target = order, scratch
-    for shift in (0, 11, 22):
-        counts[:] = 0
-        for i in range(count):
-            key = (bits_from_float(depths[source[i]]) >> shift) & 2047
-            counts[key + 1] += 1
-        for k in range(2048):
-            counts[k + 1] += counts[k]
-        for i in range(count):
-            key = (bits_from_float(depths[source[i]]) >> shift) & 2047
-            target[counts[key]] = source[i]
-            counts[key] += 1
-        source, target = target, source
-    # Three passes end in the scratch array.
-    for i in range(count):
-        order[i] = source[i]
+def _sort_by_depth(order, keys, other_order, other_keys):  # type: ignore[no-untyped-def]
+    """Stable radix sort of entries by the bits of their depths: ties stay in index order."""
+    counts = np.zeros((3, 2049), np.int32)
+    for key in keys:
+        for k in range(3):
+            counts[k, ((key >> (11 * k)) & 2047) + 1] += 1
+    for k in range(3):
+        for digit in range(2048):
+            counts[k, digit + 1] += counts[k, digit]
+        for i in range(keys.size):
+            digit = (keys[i] >> (11 * k)) & 2047
+            place = counts[k, digit]
+            counts[k, digit] = place + 1
+            other_keys[place] = keys[i]
+            other_order[place] = order[i]
+        order, other_order = other_order, order
+        keys, other_keys = other_keys, keys
+    # Three passes end in the other arrays.
+    other_order[:] = order
 
 
 @inlined
@@ -94,69 +95,92 @@ def _row_range(means2d, covars2d, reaches, e, rows, height):  # type: ignore[no-
 
 
 @kernel
-def sort_and_count(  # type: ignore[no-untyped-def]
-    offsets, means2d, depths, covars2d, opacities, radii, width, height
-):
-    """Visible entries of each image front to back, their reach, and how many each tile gets."""
-    images = offsets.size - 1
-    entries = depths.size
-    columns = (width + TILE - 1) // TILE
+def measure(means2d, covars2d, opacities, radii, width, height):  # type: ignore[no-untyped-def]
+    """Each entry's reach, and the rows of tiles that it can touch: the first, and how many."""
+    entries = opacities.size
     rows = (height + TILE - 1) // TILE
-    order = np.empty(entries, np.int32)
-    scratch = np.empty(entries, np.int32)
     reaches = np.zeros(entries, np.float32)
-    visible = np.zeros(images, np.int64)
-    per_entry = np.zeros(entries, np.int32)
-    per_tile = np.zeros((images, rows * columns), np.int32)
-    for image in numba.prange(images):
-        start = offsets[image]
-        count = 0
-        for e in range(start, offsets[image + 1]):
-            if radii[e, 0] > 0 and opacities[e] >= np.float32(1.0 / 255.0):
-                reaches[e] = 2 * math.log(opacities[e] * np.float32(255))
-                order[start + count] = e
-                count += 1
-        visible[image] = count
-        counts = np.zeros(2049, np.int32)
-        _sort_by_depth(order[start:], depths, count, scratch[start:], counts)
-        for i in range(start, start + count):
-            e = order[i]
-            total = 0
+    tops = np.zeros(entries, np.int32)
+    counts = np.zeros(entries, np.int32)
+    for e in numba.prange(entries):
+        if radii[e, 0] > 0 and opacities[e] >= np.float32(1.0 / 255.0):
+            reaches[e] = 2 * math.log(opacities[e] * np.float32(255))
             top, bottom = _row_range(means2d, covars2d, reaches, e, rows, height)
-            for row in range(top, bottom):
-                left, right = _tile_row(means2d, covars2d, reaches, e, row, width)
-                for column in range(left, right):
-                    per_tile[image, row * columns + column] += 1
-                total += right - left
-            per_entry[e] = total
-    return order, visible, reaches, per_entry, per_tile
+            tops[e] = top
+            counts[e] = bottom - top
+    return reaches, tops, counts
 
 
 @kernel
-def fill(  # type: ignore[no-untyped-def]
-    offsets, order, visible, reaches, means2d, covars2d, width, height, tile_starts, entry_starts
-):
-    """Tile lists: entry of each pair, by tile and depth, and the pairs of each entry."""
+def spread(means2d, covars2d, reaches, tops, span_starts, width):  # type: ignore[no-untyped-def]
+    """The span of tiles, first and one past last, of each entry in each of its rows, and their sum."""
+    entries = reaches.size
+    spans = np.empty((span_starts[entries], 2), np.int32)
+    per_entry = np.zeros(entries, np.int32)
+    for e in numba.prange(entries):
+        for k in range(span_starts[e], span_starts[e + 1]):
+            row = tops[e] + k - span_starts[e]
+            left, right = _tile_row(means2d, covars2d, reaches, e, row, width)
+            spans[k, 0] = left
+            spans[k, 1] = right
+            per_entry[e] += right - left
+    return spans, per_entry
+
+
+@kernel
+def sort(offsets, depths, opacities, radii):  # type: ignore[no-untyped-def]
+    """Entries of each image that can be seen, front to back, and how many they are."""
+    images = offsets.size - 1
+    order = np.empty(depths.size, np.int32)
+    other_order = np.empty(depths.size, np.int32)
+    keys = np.empty(depths.size, np.int32)
+    other_keys = np.empty(depths.size, np.int32)
+    visible = np.zeros(images, np.int64)
+    for image in numba.prange(images):
+        start = offsets[image]
+        end = start
+        for e in range(start, offsets[image + 1]):
+            if radii[e, 0] > 0 and opacities[e] >= np.float32(1.0 / 255.0):
+                keys[end] = bits_from_float(depths[e])
+                order[end] = e
+                end += 1
+        visible[image] = end - start
+        _sort_by_depth(
+            order[start:end], keys[start:end], other_order[start:end], other_keys[start:end]
+        )
+    return order, visible
+
+
+@kernel
+def fill(offsets, order, visible, tops, span_starts, spans, width, height, entry_starts):  # type: ignore[no-untyped-def]
+    """Tile lists: where each tile's begins, entry of each pair by tile and depth, pairs of each entry."""
     images = offsets.size - 1
     columns = (width + TILE - 1) // TILE
     rows = (height + TILE - 1) // TILE
-    pairs = tile_starts[tile_starts.size - 1]
-    ids = np.empty(pairs, np.int32)
-    slots = np.empty(pairs, np.int32)
+    tiles = rows * columns
+    starts = np.zeros(images * tiles + 1, np.int64)
     for image in numba.prange(images):
-        first_tile = image * rows * columns
-        cursor = tile_starts[first_tile : first_tile + rows * columns].copy()
+        counts = starts[image * tiles + 1 : (image + 1) * tiles + 1]
+        for e in range(offsets[image], offsets[image + 1]):
+            for k in range(span_starts[e], span_starts[e + 1]):
+                row = tops[e] + k - span_starts[e]
+                for column in range(spans[k, 0], spans[k, 1]):
+                    counts[row * columns + column] += 1
+    for tile in range(images * tiles):
+        starts[tile + 1] += starts[tile]
+    ids = np.empty(starts[images * tiles], np.int32)
+    slots = np.empty(starts[images * tiles], np.int32)
+    for image in numba.prange(images):
+        cursor = starts[image * tiles : (image + 1) * tiles].copy()
         for i in range(offsets[image], offsets[image] + visible[image]):
             e = order[i]
             slot = entry_starts[e]
-            top, bottom = _row_range(means2d, covars2d, reaches, e, rows, height)
-            for row in range(top, bottom):
-                left, right = _tile_row(means2d, covars2d, reaches, e, row, width)
-                for column in range(left, right):
-                    tile = row * columns + column
-                    pair = cursor[tile]
-                    cursor[tile] = pair + 1
+            for k in range(span_starts[e], span_starts[e + 1]):
+                row = tops[e] + k - span_starts[e]
+                for column in range(spans[k, 0], spans[k, 1]):
+                    pair = cursor[row * columns + column]
+                    cursor[row * columns + column] = pair + 1
                     ids[pair] = e
                     slots[slot] = pair
                     slot += 1
-    return ids, slots
+    return starts, ids, slots
