@@ -19,10 +19,15 @@ from clay4d.jit import device, float_from_bits, inlined, kernel
 from clay4d.renderers.cpu.tiles import SLACK, TILE
 
 PIXELS = TILE * TILE
+LANES = 8
+"""Pixels of a row that lie side by side: a tile's state is its left half and then its right half."""
+HALF = LANES * TILE
 GEOMETRY = 8
 """Columns of a gradient row before the channels: opacity, conic (3), mean2d (2), |mean2d| (2)."""
-OPACITY, CONIC, MEAN, COVAR, REACH, COLOR = 0, 1, 4, 6, 9, 10  # where they begin in a packed row
+OPACITY, CONIC, MEAN, SHAPE, COLOR = 0, 1, 4, 6, 13  # where they begin in a packed row
 LINE = 16  # float32 in a cache line
+PX, PY, RED, GREEN, BLUE, BEHIND, V = (np.uint64(k * PIXELS) for k in range(1, 8))
+"""Where the parts of a tile's state begin, after its transmittance."""
 
 
 @inlined
@@ -68,12 +73,29 @@ def _add(acc, start, weight, low, high, value):  # type: ignore[no-untyped-def]
 
 
 @device
-def _add_rgb(red, green, blue, weight, low, high, r, g, b):  # type: ignore[no-untyped-def]
+def _blend_rgb(  # type: ignore[no-untyped-def]
+    state, low, high, mx, my, a, b, c, opacity, red, green, blue, max_alpha, alpha_min, t_min
+):
+    """`_weights` and `_add` of three colours in one loop.
+
+    One array holds all that the loop reads and writes: LLVM sees that its parts lie apart, and need not
+    ask at each call.
+    """
     for i in range(np.uint64(low), np.uint64(high)):
-        w = weight[i]
-        red[i] += w * r
-        green[i] += w * g
-        blue[i] += w * b
+        dx = state[i + PX] - mx
+        dy = state[i + PY] - my
+        sigma = np.float32(0.5) * (a * dx * dx + c * dy * dy) + b * dx * dy
+        alpha = min(max_alpha, opacity * _exp(-sigma))
+        alpha = alpha if alpha >= alpha_min else np.float32(0)
+        alpha = alpha if sigma >= 0 else np.float32(0)
+        t = state[i]
+        after = t * (np.float32(1) - alpha)
+        going = after > t_min
+        weight = alpha * t if going else np.float32(0)
+        state[i] = after if going else -abs(t)
+        state[i + RED] += weight * red
+        state[i + GREEN] += weight * green
+        state[i + BLUE] += weight * blue
 
 
 @device
@@ -92,33 +114,58 @@ def _interleaved(k, count, threads):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _pixel_rows(packed, e, x0, y0):  # type: ignore[no-untyped-def]
-    """Rows of the tile at (x0, y0) that the ellipse meets within the tile's columns."""
-    xx = packed[e, COVAR]
-    xy = packed[e, COVAR + 1]
-    yy = packed[e, COVAR + 2]
-    reach = packed[e, REACH]
-    slack = np.float32(SLACK)
+def _at(y, x):  # type: ignore[no-untyped-def]
+    """Where a tile's state has the pixel in row y and column x of it."""
+    return x // LANES * HALF + y * LANES + x % LANES
+
+
+@inlined
+def _ellipse(covars2d, reaches, e):  # type: ignore[no-untyped-def]
+    """Half its width and height, x of its lowest point, slope and spread of its chords, reach, 1/Σxx."""
+    xx = covars2d[e, 0]
+    xy = covars2d[e, 1]
+    yy = covars2d[e, 2]
+    reach = reaches[e]
     side = np.float32(math.sqrt(reach * xx))
-    left = max(x0 + np.float32(0.5) - packed[e, MEAN] - slack, -side)
-    right = min(x0 + np.float32(TILE - 0.5) - packed[e, MEAN] + slack, side)
     bottom = np.float32(math.sqrt(reach * yy))
-    top = -bottom
-    at = xy / yy * bottom
     slope = xy / xx
     spread = max(yy - xy * slope, np.float32(0))
+    return side, bottom, xy / yy * bottom, slope, spread, reach, np.float32(1) / xx
+
+
+@inlined
+def _pixel_rows(packed, e, mx, my, x0, y0):  # type: ignore[no-untyped-def]
+    """First and one-past-last row of the half of a tile at (x0, y0) that the ellipse meets in its columns."""
+    side = packed[e, SHAPE]
+    bottom = packed[e, SHAPE + 1]
+    at = packed[e, SHAPE + 2]
+    slope = packed[e, SHAPE + 3]
+    spread = packed[e, SHAPE + 4]
+    reach = packed[e, SHAPE + 5]
+    inverse = packed[e, SHAPE + 6]
+    slack = np.float32(SLACK)
+    near = slack + np.float32(1e-6) * side
+    left = max(x0 + np.float32(0.5) - mx - near, -side)
+    right = min(x0 + np.float32(LANES - 0.5) - mx + near, side)
+    if left > right:
+        return 0, 0
+    top = -bottom
     if at < left or at > right:
         x = min(max(at, left), right)
-        bottom = slope * x + math.sqrt(max(reach - x * x / xx, np.float32(0)) * spread)
+        bottom = slope * x + np.float32(
+            math.sqrt(max(reach - x * x * inverse, np.float32(0)) * spread)
+        )
     if -at < left or -at > right:
         x = min(max(-at, left), right)
-        top = slope * x - math.sqrt(max(reach - x * x / xx, np.float32(0)) * spread)
+        top = slope * x - np.float32(
+            math.sqrt(max(reach - x * x * inverse, np.float32(0)) * spread)
+        )
     # Rounding grows with the size of the ellipse, so the slack does too.
     slack += np.float32(1e-5) * (side + abs(bottom) + abs(top)) * np.float32(10)
-    offset = packed[e, MEAN + 1] - y0 - np.float32(0.5)
+    offset = my - y0 - np.float32(0.5)
     first = max(math.ceil(max(top + offset - slack, np.float32(-1))), 0)
     last = min(math.floor(min(bottom + offset + slack, np.float32(TILE))), TILE - 1)
-    return first, last + 1
+    return first, max(last + 1, first)
 
 
 @kernel
@@ -130,10 +177,12 @@ def pack(means2d, conics, covars2d, reaches, colors, opacities):  # type: ignore
         packed[e, OPACITY] = opacities[e]
         for k in range(3):
             packed[e, CONIC + k] = conics[e, k]
-            packed[e, COVAR + k] = covars2d[e, k]
         packed[e, MEAN] = means2d[e, 0]
         packed[e, MEAN + 1] = means2d[e, 1]
-        packed[e, REACH] = reaches[e]
+        if reaches[e] > 0:
+            shape = _ellipse(covars2d, reaches, e)
+            for k in range(7):
+                packed[e, SHAPE + k] = shape[k]
         for d in range(D):
             packed[e, COLOR + d] = colors[e, d]
     return packed
@@ -151,7 +200,7 @@ def forward(  # type: ignore[no-untyped-def]
     tiles = images * rows * columns
     image = np.empty((images, height, width, D), np.float32)
     transmittance = np.empty((images, height, width), np.float32)
-    touched = np.empty((ids.size, 2), np.uint8)
+    touched = np.empty((ids.size, 4), np.uint8)
     ends = np.empty(tiles, np.int32)
     rounded = (tiles + threads - 1) // threads * threads
     for k in numba.prange(rounded):
@@ -161,48 +210,52 @@ def forward(  # type: ignore[no-untyped-def]
         n = tile // (rows * columns)
         y0 = tile // columns % rows * TILE
         x0 = tile % columns * TILE
-        T = np.ones(PIXELS, np.float32)
+        state = np.zeros(6 * PIXELS, np.float32)
+        T, px, py = state[:PIXELS], state[PX:PY], state[PY:RED]
+        T[:] = 1
         weight = np.empty(PIXELS, np.float32)
-        acc = np.zeros(max(D, 1) * PIXELS, np.float32)
-        px = np.empty(PIXELS, np.float32)
-        py = np.empty(PIXELS, np.float32)
-        for i in range(PIXELS):
-            px[i] = x0 + i % TILE + np.float32(0.5)
-            py[i] = y0 + i // TILE + np.float32(0.5)
-            if x0 + i % TILE >= width or y0 + i // TILE >= height:
-                T[i] = -1
+        acc = state[RED:] if D == 3 else np.zeros(max(D, 1) * PIXELS, np.float32)
+        for y in range(TILE):
+            for x in range(TILE):
+                i = _at(y, x)
+                px[i] = x0 + x + np.float32(0.5)
+                py[i] = y0 + y + np.float32(0.5)
+                if x0 + x >= width or y0 + y >= height:
+                    T[i] = -1
         end = tile_starts[tile + 1]
-        red, green, blue = acc, acc, acc
-        if D == 3:
-            red, green, blue = acc[:PIXELS], acc[PIXELS : 2 * PIXELS], acc[2 * PIXELS :]
         for pair in range(tile_starts[tile], tile_starts[tile + 1]):
             if (pair - tile_starts[tile]) % 16 == 15 and _largest(T) < 0:
                 end = pair
                 break
             e = ids[pair]
-            first, last = _pixel_rows(packed, e, np.float32(x0), np.float32(y0))
-            touched[pair, 0] = first
-            touched[pair, 1] = max(last, first)
-            if last <= first:
-                continue
-            low, high = first * TILE, last * TILE
-            _weights(
-                T, weight, px, py, low, high, packed[e, MEAN], packed[e, MEAN + 1],
-                packed[e, CONIC], packed[e, CONIC + 1], packed[e, CONIC + 2], packed[e, OPACITY],
-                max_alpha, alpha_min, t_min,
-            )  # fmt: skip
-            if D == 3:
-                _add_rgb(
-                    red, green, blue, weight, low, high,
-                    packed[e, COLOR], packed[e, COLOR + 1], packed[e, COLOR + 2],
+            mx, my = packed[e, MEAN], packed[e, MEAN + 1]
+            for half in range(2):
+                left = np.float32(x0 + half * LANES)
+                first, last = _pixel_rows(packed, e, mx, my, left, np.float32(y0))
+                touched[pair, 2 * half] = first
+                touched[pair, 2 * half + 1] = last
+                if last <= first:
+                    continue
+                low, high = half * HALF + first * LANES, half * HALF + last * LANES
+                a, b, c = packed[e, CONIC], packed[e, CONIC + 1], packed[e, CONIC + 2]
+                opacity = packed[e, OPACITY]
+                if D == 3:
+                    _blend_rgb(
+                        state, low, high, mx, my, a, b, c, opacity,
+                        packed[e, COLOR], packed[e, COLOR + 1], packed[e, COLOR + 2],
+                        max_alpha, alpha_min, t_min,
+                    )  # fmt: skip
+                    continue
+                _weights(
+                    T, weight, px, py, low, high, mx, my, a, b, c, opacity,
+                    max_alpha, alpha_min, t_min,
                 )  # fmt: skip
-            else:
                 for d in range(D):
                     _add(acc, d * PIXELS, weight, low, high, packed[e, COLOR + d])
         ends[tile] = end
         for y in range(min(TILE, height - y0)):
             for x in range(min(TILE, width - x0)):
-                i = y * TILE + x
+                i = _at(y, x)
                 t = abs(T[i])
                 transmittance[n, y0 + y, x0 + x] = t
                 for d in range(D):
@@ -217,28 +270,11 @@ def _dot(cd, grads, start, low, high, value):  # type: ignore[no-untyped-def]
 
 
 @device
-def _dot_rgb(cd, red, green, blue, low, high, r, g, b):  # type: ignore[no-untyped-def]
-    for i in range(np.uint64(low), np.uint64(high)):
-        cd[i] = red[i] * r + green[i] * g + blue[i] * b
-
-
-@device
 def _sum(weight, grads, start, low, high):  # type: ignore[no-untyped-def]
     total = np.float32(0)
     for i in range(np.uint64(low), np.uint64(high)):
         total += weight[i] * grads[np.uint64(start) + i]
     return total
-
-
-@device
-def _sum_rgb(weight, red, green, blue, low, high):  # type: ignore[no-untyped-def]
-    r = g = b = np.float32(0)
-    for i in range(np.uint64(low), np.uint64(high)):
-        w = weight[i]
-        r += w * red[i]
-        g += w * green[i]
-        b += w * blue[i]
-    return r, g, b
 
 
 @device
@@ -278,6 +314,46 @@ def _moments(  # type: ignore[no-untyped-def]
 
 
 @device
+def _gradient_rgb(  # type: ignore[no-untyped-def]
+    state, low, high, mx, my, a, b, c, opacity, red, green, blue, max_alpha, alpha_min, t_min
+):
+    """`_moments` of three colours, which also gives their gradients, in one loop over one array."""
+    v0 = vx = vy = vxx = vxy = vyy = g_red = g_green = g_blue = np.float32(0)
+    for i in range(np.uint64(low), np.uint64(high)):
+        dx = state[i + PX] - mx
+        dy = state[i + PY] - my
+        sigma = np.float32(0.5) * (a * dx * dx + c * dy * dy) + b * dx * dy
+        raw = opacity * _exp(-sigma)
+        alpha = min(max_alpha, raw)
+        alpha = alpha if alpha >= alpha_min else np.float32(0)
+        alpha = alpha if sigma >= 0 else np.float32(0)
+        t = state[i]
+        one = np.float32(1) - alpha
+        after = t * one
+        going = after > t_min
+        alpha = alpha if going else np.float32(0)
+        w = alpha * t
+        by_red, by_green, by_blue = state[i + RED], state[i + GREEN], state[i + BLUE]
+        by_color = by_red * red + by_green * green + by_blue * blue
+        rest = state[i + BEHIND] - w * by_color
+        state[i + BEHIND] = rest
+        v = (t * by_color - rest / one) * alpha
+        v = v if raw <= max_alpha else np.float32(0)
+        state[i] = after if going else -abs(t)
+        state[i + V] = v
+        v0 += v
+        vx += v * dx
+        vy += v * dy
+        vxx += v * dx * dx
+        vxy += v * dx * dy
+        vyy += v * dy * dy
+        g_red += w * by_red
+        g_green += w * by_green
+        g_blue += w * by_blue
+    return v0, vx, vy, vxx, vxy, vyy, g_red, g_green, g_blue
+
+
+@device
 def _absolute(v, px, py, low, high, mx, my, a, b, c):  # type: ignore[no-untyped-def]
     """Sums over pixels of |∂loss/∂mean2d|."""
     ax = ay = np.float32(0)
@@ -308,19 +384,19 @@ def backward(  # type: ignore[no-untyped-def]
         n = tile // (rows * columns)
         y0 = tile // columns % rows * TILE
         x0 = tile % columns * TILE
-        T = np.full(PIXELS, np.float32(-1))
-        behind = np.zeros(PIXELS, np.float32)
+        state = np.zeros(8 * PIXELS, np.float32)
+        T, px, py, behind = state[:PIXELS], state[PX:PY], state[PY:RED], state[BEHIND:V]
+        T[:] = -1
         weight = np.empty(PIXELS, np.float32)
-        cd = np.zeros(PIXELS, np.float32)
-        grads = np.zeros(max(D, 1) * PIXELS, np.float32)
-        px = np.empty(PIXELS, np.float32)
-        py = np.empty(PIXELS, np.float32)
-        for i in range(PIXELS):
-            px[i] = x0 + i % TILE + np.float32(0.5)
-            py[i] = y0 + i // TILE + np.float32(0.5)
+        grads = state[RED:BEHIND] if D == 3 else np.zeros(max(D, 1) * PIXELS, np.float32)
+        cd = state[V:]
+        for y in range(TILE):
+            for x in range(TILE):
+                px[_at(y, x)] = x0 + x + np.float32(0.5)
+                py[_at(y, x)] = y0 + y + np.float32(0.5)
         for y in range(min(TILE, height - y0)):
             for x in range(min(TILE, width - x0)):
-                i = y * TILE + x
+                i = _at(y, x)
                 T[i] = 1
                 total = -transmittance[n, y0 + y, x0 + x] * g_alpha[n, y0 + y, x0 + x]
                 for d in range(D):
@@ -328,47 +404,45 @@ def backward(  # type: ignore[no-untyped-def]
                     grads[d * PIXELS + i] = g
                     total += g * image[n, y0 + y, x0 + x, d]
                 behind[i] = total
-        red, green, blue = grads, grads, grads
-        if D == 3:
-            red, green, blue = grads[:PIXELS], grads[PIXELS : 2 * PIXELS], grads[2 * PIXELS :]
         for pair in range(tile_starts[tile], ends[tile]):
-            low, high = np.int64(touched[pair, 0]) * TILE, np.int64(touched[pair, 1]) * TILE
-            if high <= low:
-                continue
             e = ids[pair]
-            if D == 3:
-                _dot_rgb(
-                    cd, red, green, blue, low, high,
-                    packed[e, COLOR], packed[e, COLOR + 1], packed[e, COLOR + 2],
-                )  # fmt: skip
-            else:
-                cd[low:high] = 0
-                for d in range(D):
-                    _dot(cd, grads, d * PIXELS, low, high, packed[e, COLOR + d])
             mx, my = packed[e, MEAN], packed[e, MEAN + 1]
             a, b, c = packed[e, CONIC], packed[e, CONIC + 1], packed[e, CONIC + 2]
-            v0, vx, vy, vxx, vxy, vyy = _moments(
-                T, behind, cd, weight, px, py, low, high, mx, my, a, b, c,
-                packed[e, OPACITY], max_alpha, alpha_min, t_min,
-            )  # fmt: skip
-            out[pair, 0] = v0 / packed[e, OPACITY]
-            out[pair, 1] = np.float32(-0.5) * vxx
-            out[pair, 2] = -vxy
-            out[pair, 3] = np.float32(-0.5) * vyy
-            out[pair, 4] = a * vx + b * vy
-            out[pair, 5] = b * vx + c * vy
-            if absolute:
-                ax, ay = _absolute(cd, px, py, low, high, mx, my, a, b, c)
-                out[pair, 6] = ax
-                out[pair, 7] = ay
-            if D == 3:
-                r, g, bl = _sum_rgb(weight, red, green, blue, low, high)
-                out[pair, GEOMETRY] = r
-                out[pair, GEOMETRY + 1] = g
-                out[pair, GEOMETRY + 2] = bl
-            else:
-                for d in range(D):
-                    out[pair, GEOMETRY + d] = _sum(weight, grads, d * PIXELS, low, high)
+            for half in range(2):
+                low = half * HALF + np.int64(touched[pair, 2 * half]) * LANES
+                high = half * HALF + np.int64(touched[pair, 2 * half + 1]) * LANES
+                if high <= low:
+                    continue
+                opacity = packed[e, OPACITY]
+                if D == 3:
+                    v0, vx, vy, vxx, vxy, vyy, red, green, blue = _gradient_rgb(
+                        state, low, high, mx, my, a, b, c, opacity,
+                        packed[e, COLOR], packed[e, COLOR + 1], packed[e, COLOR + 2],
+                        max_alpha, alpha_min, t_min,
+                    )  # fmt: skip
+                    out[pair, GEOMETRY] += red
+                    out[pair, GEOMETRY + 1] += green
+                    out[pair, GEOMETRY + 2] += blue
+                else:
+                    cd[low:high] = 0
+                    for d in range(D):
+                        _dot(cd, grads, d * PIXELS, low, high, packed[e, COLOR + d])
+                    v0, vx, vy, vxx, vxy, vyy = _moments(
+                        T, behind, cd, weight, px, py, low, high, mx, my, a, b, c,
+                        opacity, max_alpha, alpha_min, t_min,
+                    )  # fmt: skip
+                    for d in range(D):
+                        out[pair, GEOMETRY + d] += _sum(weight, grads, d * PIXELS, low, high)
+                out[pair, 0] += v0 / opacity
+                out[pair, 1] -= np.float32(0.5) * vxx
+                out[pair, 2] -= vxy
+                out[pair, 3] -= np.float32(0.5) * vyy
+                out[pair, 4] += a * vx + b * vy
+                out[pair, 5] += b * vx + c * vy
+                if absolute:
+                    ax, ay = _absolute(cd, px, py, low, high, mx, my, a, b, c)
+                    out[pair, 6] += ax
+                    out[pair, 7] += ay
     return out
 
 
