@@ -27,9 +27,9 @@ __all__ = ["over_time", "summary", "write_report"]
 STYLE = """\
 :root{--best:#e8f3ea;--good:#cfe8d5;--bad:#f6d0c8;--open:#e6e6e6}
 @media(prefers-color-scheme:dark){:root{--best:#1f3324;--good:#23492f;--bad:#5e2a20;--open:#3a3a3a}}
-main{max-width:60rem;margin:1.5rem auto;padding:0 1rem;overflow-wrap:break-word}
+main{max-width:64rem;margin:1.5rem auto;padding:0 1rem;overflow-wrap:break-word}
 table{border-collapse:collapse;margin:1rem 0;display:block;overflow-x:auto}
-th,td{padding:.3rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap;vertical-align:top}
+th,td{padding:.3rem .45rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap;vertical-align:top}
 th:first-child,td:first-child,td.words{text-align:left;white-space:normal}th{white-space:normal}td:first-child{min-width:8rem}
 td.best{background:var(--best);font-weight:600}small,.soft{color:var(--soft)}svg text{fill:var(--text);font:13px system-ui,sans-serif}
 svg{display:block;max-width:36rem}svg .axis{stroke:var(--line)}.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(20rem,100%),1fr));gap:1rem 2rem}
@@ -129,20 +129,22 @@ def _table(results: Results, metric: str) -> str:
             if found is None:
                 row.append("<td>–</td>")
                 continue
-            mark = ' class="best"' if found.mean == best[task] else ""
+            mark = ' class="best"' if len(systems) > 1 and found.mean == best[task] else ""
             ends = f"{_short(found.low)}–{_short(found.high)}"
             row.append(f"<td{mark}>{_short(found.mean)}<br><small>{ends}</small></td>")
         rows.append("<tr>" + "".join(row) + "</tr>")
     counts = [max((c.count for s in systems if (c := cells[s, t])), default=0) for t in tasks]
     head = "".join(
-        f"<th>{escape(t)}<br><small>{n} scenes</small></th>" for t, n in zip(tasks, counts)
+        f"<th>{escape(t).replace(' %', '&nbsp;%')}<br><small>{n} scenes</small></th>"
+        for t, n in zip(tasks, counts)
     )
     label = escape(results.metric(metric).said())
+    shaded = f" The {'most' if best_of is max else 'least'} of each column is shaded."
+    shaded = shaded if len(systems) > 1 else ""
     return (
         f"<h3>{label[:1].upper()}{label[1:]}</h3>"
         f"<table><tr><th>system</th>{head}</tr>{''.join(rows)}</table>"
-        '<p class="soft">Below each mean its 95 % bootstrap interval over scenes. '
-        f"The {'most' if best_of is max else 'least'} of each column is shaded.</p>"
+        f'<p class="soft">Below each mean its 95 % bootstrap interval over scenes.{shaded}</p>'
     )
 
 

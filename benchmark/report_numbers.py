@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,10 +25,17 @@ def systems_of(results: Results) -> list[str]:
 
 
 def tasks_of(results: Results, metric: str = "", task: str = "") -> list[str]:
-    """Tasks with numbers of a metric (or any), perhaps only one of them."""
-    return sorted(
-        {m.task for m in results.measurements if metric in ("", m.metric) and task in ("", m.task)}
-    )
+    """Tasks with numbers of a metric (or any), perhaps only one of them; 5 % stands before 20 %."""
+    found = {
+        m.task for m in results.measurements if metric in ("", m.metric) and task in ("", m.task)
+    }
+    return sorted(found, key=_by_numbers)
+
+
+def _by_numbers(text: str) -> list[tuple[float, str]]:
+    """Sorts text with the numbers in it by size."""
+    pieces = re.split(r"(\d+)", text)
+    return [(float(p), "") if p.isdigit() else (-1.0, p) for p in pieces]
 
 
 def shared(results: Results, metric: str) -> bool:

@@ -28,6 +28,10 @@ def _of_all(results: Results) -> str:
         return ""
     unit = results.metric(metric).unit
     first = known[0][1]
+    if len(known) == 1:
+        verb = "scores" if results.metric(metric).better == "higher" else "is off by"
+        said = f"{first}, which nothing was run beside, {verb} {_figure(known[0][0], unit)} at the mean"
+        return f"{said} over all scenes.{_told(results, metric)}"
     if results.metric(metric).better == "higher":
         said = f"Over all scenes {first} scores most, {_figure(known[0][0], unit)} at the mean"
         rest = [f"{name} {_figure(mean, unit)}" for mean, name in known[1:]]
@@ -35,7 +39,7 @@ def _of_all(results: Results) -> str:
         said = f"Over all scenes {first} is off least, by {_figure(known[0][0], unit)} at the mean"
         rest = [f"{name} by {_figure(mean, unit)}" for mean, name in known[1:]]
     said = ", ".join([said, *rest]) + "." + _told(results, metric)
-    found = lead(results, first, known[1][1], "all", metric) if len(known) > 1 else None
+    found = lead(results, first, known[1][1], "all", metric)
     if found is None:
         return said
     ahead = f"{_figure(found.mean, unit)}, {found.low:+.2g} to {found.high:+.2g}"
@@ -57,7 +61,7 @@ def _told(results: Results, metric: str) -> str:
 def _of_parts(results: Results) -> str:
     """Which system is best on which part."""
     tasks = tasks_of(results)
-    if len(tasks) < 2:
+    if len(tasks) < 2 or len([s for s in systems_of(results) if s not in CEILINGS]) < 2:
         return ""
     won: dict[str, list[str]] = defaultdict(list)
     for task in tasks:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clay4d.benchmark.report import write_report
-from clay4d.benchmark.report_numbers import Effort, effort_of, ranked
+from clay4d.benchmark.report_numbers import Effort, effort_of, ranked, tasks_of
 from clay4d.benchmark.report_plots import (
     COLOURS,
     WIDTH,
@@ -72,6 +72,24 @@ def test_words_say_what_was_won_and_lost() -> None:
     )
     assert "engine-true is best" not in said and "engine-true are best" not in said
     assert summary(dataclasses.replace(results(), measurements=())) == "No system answered."
+
+
+def test_a_system_that_was_run_alone_wins_nothing(tmp_path: Path) -> None:
+    alone = [m for m in results().measurements if m.system == "engine"]
+    found = dataclasses.replace(results(), measurements=tuple(alone), hypotheses=())
+    assert summary(found) == (
+        "engine, which nothing was run beside, is off by 0.165 m at the mean over all scenes."
+    )
+    write_report(found, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert 'class="best"' not in page and "shaded" not in page
+
+
+def test_parts_stand_by_the_numbers_in_their_names() -> None:
+    names = ["of 100 %", "of 5 %", "none", "of 20 %", "1 % of it"]
+    parts = [dataclasses.replace(results().measurements[0], task=name) for name in names]
+    found = dataclasses.replace(results(), measurements=tuple(parts))
+    assert tasks_of(found) == ["1 % of it", "none", "of 5 %", "of 20 %", "of 100 %"]
 
 
 def test_plots_put_numbers_where_they_belong() -> None:
