@@ -173,6 +173,17 @@ def test_evaluate_prints_a_table_and_leaves_metrics(
     assert f"{metrics['psnr']:.2f}" in out
 
 
+def test_data_given_from_here_is_found_from_elsewhere(
+    tiny: str, pictures: Path, tmp_path: Path, clay4d: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(pictures.parent)
+    given = ("train", tiny, "--data", pictures.name, "--out", tmp_path / "run")
+    assert clay4d(*given, "--steps", 10)[0] == 0
+    monkeypatch.chdir(tmp_path)
+    assert clay4d("evaluate", "run")[0] == 0
+
+
 def test_data_that_was_moved_is_found_by_its_new_place(
     trained: Path, pictures: Path, tmp_path: Path, clay4d: Callable[..., Result]
 ) -> None:
