@@ -134,7 +134,7 @@ def test_numbas_threads_do_not_become_torchs_nor_decide_a_trained_bit() -> None:
 DRAWN = """
 import hashlib
 import numpy as np
-from clay4d.renderers.cpu import blend
+from clay4d.renderers.cpu import blend, packing
 draws = np.random.default_rng(0)
 n = 400
 def drawn(low, high, *shape):
@@ -144,7 +144,7 @@ xy = turn * np.sqrt(spread.prod(1))
 covars = np.stack([spread[:, 0], xy, spread[:, 1]], 1)
 conics = np.stack([spread[:, 1], -xy, spread[:, 0]], 1) / (spread.prod(1) - xy * xy)[:, None]
 reaches, colors, opacities = np.full(n, 11, np.float32), drawn(0, 1, 3), drawn(0.01, 0.6)
-packed = blend.pack(means, conics.astype(np.float32), covars, reaches, colors, opacities)
+packed = packing.pack(means, conics.astype(np.float32), covars, reaches, colors, opacities)
 starts, ids = np.array([0, n], np.int64), np.arange(n, dtype=np.int32)
 limits = (np.float32(0.999), np.float32(1 / 255), np.float32(1e-4))
 image, left, *_ = blend.forward(

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from clay4d.renderers.cpu import blend as blend_kernels
-from clay4d.renderers.cpu import projection, spherical_harmonics, tiles
+from clay4d.renderers.cpu import packing, projection, spherical_harmonics, tiles
 from clay4d.renderers.settings import Blending
 
 F32 = np.float32
@@ -146,7 +146,7 @@ class Blend(torch.autograd.Function):
         width, height = size
         constants = (F32(blending.max_alpha), F32(blending.alpha_min), F32(blending.t_min))
         m, q, c, o, bg = (_array(x) for x in (means2d, conics, colors, opacities, backgrounds))
-        packed = blend_kernels.pack(m, q, lists.covars2d, lists.reaches, c, o)
+        packed = packing.pack(m, q, lists.covars2d, lists.reaches, c, o)
         image, transmittance, touched, ends = blend_kernels.forward(
             lists.tile_starts, lists.ids, packed, bg,
             lists.offsets.size - 1, width, height, *constants, numba.get_num_threads(),
