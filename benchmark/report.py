@@ -139,8 +139,8 @@ def _table(results: Results, metric: str) -> str:
         for t, n in zip(tasks, counts)
     )
     label = escape(results.metric(metric).said())
-    shaded = f" The {'most' if best_of is max else 'least'} of each column is shaded."
-    shaded = shaded if len(systems) > 1 else ""
+    most = "most" if best_of is max else "least"
+    shaded = f" The {most} of each column is shaded." if len(systems) > 1 else ""
     return (
         f"<h3>{label[:1].upper()}{label[1:]}</h3>"
         f"<table><tr><th>system</th>{head}</tr>{''.join(rows)}</table>"

@@ -45,16 +45,24 @@ def _exp(x):  # type: ignore[no-untyped-def]
     return p * float_from_bits((np.int32(whole) + np.int32(127)) << np.int32(23))
 
 
+@inlined
+def _alpha(dx, dy, a, b, c, opacity, max_alpha, alpha_min):  # type: ignore[no-untyped-def]
+    """A Gaussian's alpha at an offset from its centre, before and after the bounds of alpha."""
+    sigma = np.float32(0.5) * (a * dx * dx + c * dy * dy) + b * dx * dy
+    raw = opacity * _exp(-sigma)
+    alpha = min(max_alpha, raw)
+    alpha = alpha if alpha >= alpha_min else np.float32(0)
+    alpha = alpha if sigma >= 0 else np.float32(0)
+    return raw, alpha
+
+
 @device
 def _weights(T, weight, px, py, low, high, mx, my, a, b, c, opacity, max_alpha, alpha_min, t_min):  # type: ignore[no-untyped-def]
     """weight = alpha·T of one Gaussian in pixels low…high, and T moved past it."""
     for i in range(np.uint64(low), np.uint64(high)):
         dx = px[i] - mx
         dy = py[i] - my
-        sigma = np.float32(0.5) * (a * dx * dx + c * dy * dy) + b * dx * dy
-        alpha = min(max_alpha, opacity * _exp(-sigma))
-        alpha = alpha if alpha >= alpha_min else np.float32(0)
-        alpha = alpha if sigma >= 0 else np.float32(0)
+        _, alpha = _alpha(dx, dy, a, b, c, opacity, max_alpha, alpha_min)
         t = T[i]
         after = t * (np.float32(1) - alpha)
         going = after > t_min
@@ -80,10 +88,7 @@ def _blend_rgb(  # type: ignore[no-untyped-def]
     for i in range(np.uint64(low), np.uint64(high)):
         dx = state[i + PX] - mx
         dy = state[i + PY] - my
-        sigma = np.float32(0.5) * (a * dx * dx + c * dy * dy) + b * dx * dy
-        alpha = min(max_alpha, opacity * _exp(-sigma))
-        alpha = alpha if alpha >= alpha_min else np.float32(0)
-        alpha = alpha if sigma >= 0 else np.float32(0)
+        _, alpha = _alpha(dx, dy, a, b, c, opacity, max_alpha, alpha_min)
         t = state[i]
         after = t * (np.float32(1) - alpha)
         going = after > t_min
@@ -115,6 +120,16 @@ def _at(y, x):  # type: ignore[no-untyped-def]
     return x // LANES * HALF + y * LANES + x % LANES
 
 
+@device
+def _place(state, x0, y0):  # type: ignore[no-untyped-def]
+    """Write where the tile's pixels have their centres."""
+    for y in range(TILE):
+        for x in range(TILE):
+            i = np.uint64(_at(y, x))
+            state[i + PX] = x0 + x + np.float32(0.5)
+            state[i + PY] = y0 + y + np.float32(0.5)
+
+
 @kernel
 def forward(  # type: ignore[no-untyped-def]
     tile_starts, ids, packed, backgrounds,
@@ -139,16 +154,13 @@ def forward(  # type: ignore[no-untyped-def]
         x0 = tile % columns * TILE
         state = np.zeros(6 * PIXELS, np.float32)
         T, px, py = state[:PIXELS], state[PX:PY], state[PY:RED]
-        T[:] = 1
+        T[:] = -1
         weight = np.empty(PIXELS, np.float32)
         acc = state[RED:] if D == 3 else np.zeros(max(D, 1) * PIXELS, np.float32)
-        for y in range(TILE):
-            for x in range(TILE):
-                i = _at(y, x)
-                px[i] = x0 + x + np.float32(0.5)
-                py[i] = y0 + y + np.float32(0.5)
-                if x0 + x >= width or y0 + y >= height:
-                    T[i] = -1
+        _place(state, x0, y0)
+        for y in range(min(TILE, height - y0)):
+            for x in range(min(TILE, width - x0)):
+                T[_at(y, x)] = 1
         end = tile_starts[tile + 1]
         for pair in range(tile_starts[tile], tile_starts[tile + 1]):
             if (pair - tile_starts[tile]) % 16 == 15 and _largest(T) < 0:
@@ -213,11 +225,7 @@ def _moments(  # type: ignore[no-untyped-def]
     for i in range(np.uint64(low), np.uint64(high)):
         dx = px[i] - mx
         dy = py[i] - my
-        sigma = np.float32(0.5) * (a * dx * dx + c * dy * dy) + b * dx * dy
-        raw = opacity * _exp(-sigma)
-        alpha = min(max_alpha, raw)
-        alpha = alpha if alpha >= alpha_min else np.float32(0)
-        alpha = alpha if sigma >= 0 else np.float32(0)
+        raw, alpha = _alpha(dx, dy, a, b, c, opacity, max_alpha, alpha_min)
         t = T[i]
         one = np.float32(1) - alpha
         after = t * one
@@ -249,11 +257,7 @@ def _gradient_rgb(  # type: ignore[no-untyped-def]
     for i in range(np.uint64(low), np.uint64(high)):
         dx = state[i + PX] - mx
         dy = state[i + PY] - my
-        sigma = np.float32(0.5) * (a * dx * dx + c * dy * dy) + b * dx * dy
-        raw = opacity * _exp(-sigma)
-        alpha = min(max_alpha, raw)
-        alpha = alpha if alpha >= alpha_min else np.float32(0)
-        alpha = alpha if sigma >= 0 else np.float32(0)
+        raw, alpha = _alpha(dx, dy, a, b, c, opacity, max_alpha, alpha_min)
         t = state[i]
         one = np.float32(1) - alpha
         after = t * one
@@ -317,10 +321,7 @@ def backward(  # type: ignore[no-untyped-def]
         weight = np.empty(PIXELS, np.float32)
         grads = state[RED:BEHIND] if D == 3 else np.zeros(max(D, 1) * PIXELS, np.float32)
         cd = state[V:]
-        for y in range(TILE):
-            for x in range(TILE):
-                px[_at(y, x)] = x0 + x + np.float32(0.5)
-                py[_at(y, x)] = y0 + y + np.float32(0.5)
+        _place(state, x0, y0)
         for y in range(min(TILE, height - y0)):
             for x in range(min(TILE, width - x0)):
                 i = _at(y, x)

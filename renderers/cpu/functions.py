@@ -115,7 +115,7 @@ class TileLists:
         span_starts = _starts(rows)
         spans, self.per_entry = tiles.spread(m, c, self.reaches, tops, span_starts, width)
         self.entry_starts = _starts(self.per_entry)
-        order, visible = tiles.sort(offsets, d, o, r)
+        order, visible = tiles.sort(offsets, d, rows)
         self.tile_starts, self.ids, self.slots = tiles.fill(
             offsets, order, visible, tops, span_starts, spans, width, height, self.entry_starts
         )

@@ -128,8 +128,8 @@ def spread(means2d, covars2d, reaches, tops, span_starts, width):  # type: ignor
 
 
 @kernel
-def sort(offsets, depths, opacities, radii):  # type: ignore[no-untyped-def]
-    """Entries of each image that can be seen, front to back, and how many they are."""
+def sort(offsets, depths, counts):  # type: ignore[no-untyped-def]
+    """Entries of each image that can touch a row of tiles, front to back, and how many they are."""
     images = offsets.size - 1
     order = np.empty(depths.size, np.int32)
     other_order = np.empty(depths.size, np.int32)
@@ -140,7 +140,7 @@ def sort(offsets, depths, opacities, radii):  # type: ignore[no-untyped-def]
         start = offsets[image]
         end = start
         for e in range(start, offsets[image + 1]):
-            if radii[e, 0] > 0 and opacities[e] >= np.float32(1.0 / 255.0):
+            if counts[e] > 0:
                 keys[end] = bits_from_float(depths[e])
                 order[end] = e
                 end += 1
