@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import json
 import urllib.error
 import urllib.request
@@ -24,7 +25,7 @@ from clay4d.renderers.keyframes import KeyFrame
 from clay4d.renderers.paths import look_at, read_path
 from clay4d.renderers.viewer import Viewer
 from clay4d.renderers.viewer.look import Look, covariances, draw, seen
-from clay4d.renderers.viewer.splats import colours_from
+from clay4d.renderers.viewer.splats import colours_from, leant_covariances
 from clay4d.renderers.viewer.viewer import _over
 from clay4d.scenes import Cameras, Gaussians
 from clay4d.scenes.fields import (
@@ -253,6 +254,30 @@ def test_the_browser_shows_the_colours_of_the_pages_side(browser: Any) -> None:
     made.close()
     assert redder[0] * redder[2] < 0 and min(map(abs, redder)) > 60, redder
     assert abs(redder[0] - redder[1]) < 30 and abs(redder[2] - redder[3]) < 30, redder
+
+
+def long_axis(covariance: Any, right: Any, down: Any, focal: float) -> np.ndarray[Any, Any]:
+    """What viser 1.1.1's vertex shader (GaussianSplatsHelpers.ts) normalises, in its precision."""
+    half = covariance.astype(np.float16).astype(np.float32)
+    rows = np.float32(focal) * np.stack([right, down]).astype(np.float32)
+    xx, xy, _, yy = (rows @ half @ rows.T + np.float32(0.3) * np.eye(2, dtype=np.float32)).ravel()
+    larger = (xx + yy) / 2 + np.hypot((xx - yy) / 2, xy)
+    return np.array([xy, larger - xx])
+
+
+@pytest.mark.parametrize("size", [1e-4, 1e-2, 0.3, 10.0])
+@pytest.mark.parametrize("shape", [(1.0, 1.0, 1.0), (1.0, 1.0, 3.0), (3.0, 1.0, 2.0)])
+def test_no_gaussian_is_lost_in_the_page(size: float, shape: tuple[float, ...]) -> None:
+    scales = torch.tensor([shape]) * size
+    one = Gaussians.from_points(torch.zeros(1, 3), torch.zeros(1, 3), scales=scales)
+    sent, exact = leant_covariances(one)[0], covariances(one)[0]
+    for away in itertools.product((-1.0, 0.0, 1.0), (-1.0, 1.0), (-1.0, 0.0, 1.0)):
+        view = look_at(torch.tensor([away]), torch.zeros(3))[0, :3, :3].double().numpy()
+        for focal in (100.0, 211.2, 241.4):
+            axis = long_axis(sent.numpy(), view[0].round(15), view[1].round(15), focal)
+            assert np.abs(axis).max() > 0, (away, focal)
+    most = max(1e-3 * float(exact.diagonal().min()), 3 * 2**-24)
+    assert float((sent - exact).abs().max()) < 1.01 * most, "nobody sees the difference"
 
 
 def test_colours_are_the_rasterisers() -> None:
