@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from clay4d.config import from_dict, preset_folder, presets, to_dict
+from clay4d.config import from_dict, load_config, preset_folder, presets, to_dict
 from clay4d.scenes.store import read_tensors, write_tensors
 from clay4d.world_model.model import WorldModel
 from clay4d.world_model.reasoners import REASONERS
@@ -189,14 +189,21 @@ def test_a_resumed_run_has_the_bits_of_one_that_never_stopped(
 
 
 def test_reasoners_share_a_perception(
-    small_config: WorldModelConfig, small_worlds: Path, tmp_path: Path
+    small_config: WorldModelConfig,
+    small_worlds: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     first = train_world(small_config, small_worlds, tmp_path / "first")
     other = dataclasses.replace(
         small_config, seed=1, reasoning=dataclasses.replace(small_config.reasoning, kind="pause")
     )
     made = (tmp_path / "first" / "slots.safetensors").stat().st_mtime_ns
-    second = train_world(other, small_worlds, tmp_path / "second", perception=tmp_path / "first")
+    second = train_world(other, small_worlds, tmp_path / "second", perception="first")
+    kept = load_config(dict, tmp_path / "second" / "config.yaml")
+    assert kept["perception_run"] == str(tmp_path / "first"), "wherever the run goes on"
+    assert kept["data"] == str(small_worlds.absolute())
     assert (tmp_path / "first" / "slots.safetensors").stat().st_mtime_ns == made
     for name, value in first.encoder.state_dict().items():
         assert torch.equal(value, second.encoder.state_dict()[name])

@@ -65,7 +65,8 @@ def train_field(
     worlds = open_worlds(data, split="train")
     check_fit(worlds, trained.config, data)
     if not resume:
-        save_config(begun, config, data=str(data), field_of=str(model))
+        whole = {"data": data, "field_of": model}  # from wherever the run goes on
+        save_config(begun, config, **{k: str(Path(v).absolute()) for k, v in whole.items()})
     made = with_new_field(trained, config.fields, seed=config.seed)
     stage = FieldStage(config.fields, made, worlds, seed=config.seed)
     run_stage(stage, out, every=config.checkpoint_every, resume=resume)
