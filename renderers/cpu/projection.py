@@ -43,6 +43,54 @@ def _clip(value, low, high):  # type: ignore[no-untyped-def]
     return min(max(value, low), high)
 
 
+@inlined
+def _unit(q):  # type: ignore[no-untyped-def]
+    """A quaternion [4] of length 1, and what it was multiplied by."""
+    w, x, y, z = q[0], q[1], q[2], q[3]
+    inv = np.float32(1) / np.float32(
+        max(math.sqrt(w * w + x * x + y * y + z * z), np.float32(1e-12))  # type: ignore[arg-type]
+    )
+    return w * inv, x * inv, y * inv, z * inv, inv
+
+
+@inlined
+def _along(row, mean):  # type: ignore[no-untyped-def]
+    """One coordinate in camera space, by a row [4] of the view matrix."""
+    return row[0] * mean[0] + row[1] * mean[1] + row[2] * mean[2] + row[3]
+
+
+@inlined
+def _within(slope, focal, centre, size):  # type: ignore[no-untyped-def]
+    """x/z or y/z, held to the picture and 15 % around it: further out the linear lens is no use."""
+    margin = np.float32(0.15) * size / focal
+    return _clip(slope, -(centre / focal + margin), (size - centre) / focal + margin)
+
+
+@inlined
+def _image_rows(V, jx, jy, lx, ly):  # type: ignore[no-untyped-def]
+    """The rows u and v of J·V."""
+    return (
+        jx * (V[0, 0] - lx * V[2, 0]),
+        jx * (V[0, 1] - lx * V[2, 1]),
+        jx * (V[0, 2] - lx * V[2, 2]),
+        jy * (V[1, 0] - ly * V[2, 0]),
+        jy * (V[1, 1] - ly * V[2, 1]),
+        jy * (V[1, 2] - ly * V[2, 2]),
+    )
+
+
+@inlined
+def _moments(u0, u1, u2, v0, v1, v2):  # type: ignore[no-untyped-def]
+    """u·u, u·v, v·v and |u × v|²."""
+    w0, w1, w2 = u1 * v2 - u2 * v1, u2 * v0 - u0 * v2, u0 * v1 - u1 * v0
+    return (
+        u0 * u0 + u1 * u1 + u2 * u2,
+        u0 * v0 + u1 * v1 + u2 * v2,
+        v0 * v0 + v1 * v1 + v2 * v2,
+        w0 * w0 + w1 * w1 + w2 * w2,
+    )
+
+
 @kernel
 def project(  # type: ignore[no-untyped-def]
     means, quats, scales, opacities, viewmats, Ks, width, height,
@@ -67,42 +115,25 @@ def project(  # type: ignore[no-untyped-def]
             opacity = opacities[b, n]
             if opacity < np.float32(ALPHA_MIN):
                 continue
-            qw, qx, qy, qz = quats[b, n, 0], quats[b, n, 1], quats[b, n, 2], quats[b, n, 3]
-            inv = np.float32(1) / np.float32(
-                max(math.sqrt(qw * qw + qx * qx + qy * qy + qz * qz), np.float32(1e-12))  # type: ignore[arg-type]
-            )
-            r = _rotation(qw * inv, qx * inv, qy * inv, qz * inv)
+            qw, qx, qy, qz, _ = _unit(quats[b, n])
+            r = _rotation(qw, qx, qy, qz)
             s0, s1, s2 = scales[b, n, 0], scales[b, n, 1], scales[b, n, 2]
-            mx, my, mz = means[b, n, 0], means[b, n, 1], means[b, n, 2]
             for c in range(C):
                 A = viewmats[b, c]
-                z = A[2, 0] * mx + A[2, 1] * my + A[2, 2] * mz + A[2, 3]
+                z = _along(A[2], means[b, n])
                 if z < near or z > far:
                     continue
-                x = A[0, 0] * mx + A[0, 1] * my + A[0, 2] * mz + A[0, 3]
-                y = A[1, 0] * mx + A[1, 1] * my + A[1, 2] * mz + A[1, 3]
+                x, y = _along(A[0], means[b, n]), _along(A[1], means[b, n])
                 for i in range(3):
                     V[i, 0] = (A[i, 0] * r[0] + A[i, 1] * r[3] + A[i, 2] * r[6]) * s0
                     V[i, 1] = (A[i, 0] * r[1] + A[i, 1] * r[4] + A[i, 2] * r[7]) * s1
                     V[i, 2] = (A[i, 0] * r[2] + A[i, 1] * r[5] + A[i, 2] * r[8]) * s2
                 fx, fy, cx, cy = Ks[b, c, 0, 0], Ks[b, c, 1, 1], Ks[b, c, 0, 2], Ks[b, c, 1, 2]
                 rz = np.float32(1) / z
-                margin_x = np.float32(0.15) * width / fx
-                margin_y = np.float32(0.15) * height / fy
-                lx = _clip(x * rz, -(cx / fx + margin_x), (width - cx) / fx + margin_x)
-                ly = _clip(y * rz, -(cy / fy + margin_y), (height - cy) / fy + margin_y)
+                lx, ly = _within(x * rz, fx, cx, width), _within(y * rz, fy, cy, height)
                 jx, jy = fx * rz, fy * rz
-                u0 = jx * (V[0, 0] - lx * V[2, 0])
-                u1 = jx * (V[0, 1] - lx * V[2, 1])
-                u2 = jx * (V[0, 2] - lx * V[2, 2])
-                v0 = jy * (V[1, 0] - ly * V[2, 0])
-                v1 = jy * (V[1, 1] - ly * V[2, 1])
-                v2 = jy * (V[1, 2] - ly * V[2, 2])
-                xx = u0 * u0 + u1 * u1 + u2 * u2
-                xy = u0 * v0 + u1 * v1 + u2 * v2
-                yy = v0 * v0 + v1 * v1 + v2 * v2
-                w0, w1, w2 = u1 * v2 - u2 * v1, u2 * v0 - u0 * v2, u0 * v1 - u1 * v0
-                area = w0 * w0 + w1 * w1 + w2 * w2
+                u0, u1, u2, v0, v1, v2 = _image_rows(V, jx, jy, lx, ly)
+                xx, xy, yy, area = _moments(u0, u1, u2, v0, v1, v2)
                 det = area + eps * (xx + yy) + eps * eps
                 if not det > 0:
                     continue
@@ -163,6 +194,71 @@ def _quat_gradient(g, w, x, y, z):  # type: ignore[no-untyped-def]
     return gw, gx, gy, gz
 
 
+@inlined
+def _covariance_gradient(conic, g):  # type: ignore[no-untyped-def]
+    """Gradient of (xx, xy, yy) from that of its inverse P: -P G P."""
+    a, o, d = conic[0], conic[1], conic[2]
+    ga, go, gd = g[0], g[1] * np.float32(0.5), g[2]
+    e00, e01 = a * ga + o * go, a * go + o * gd
+    e10, e11 = o * ga + d * go, o * go + d * gd
+    return (
+        -(e00 * a + e01 * o),
+        -(e00 * o + e01 * d) - (e10 * a + e11 * o),
+        -(e10 * o + e11 * d),
+    )
+
+
+@inlined
+def _compensation_gradient(rows, eps, compensation, g):  # type: ignore[no-untyped-def]
+    """Gradient of (xx, xy, yy) from that of the compensation √(area / det)."""
+    xx, xy, yy, area = _moments(rows[0], rows[1], rows[2], rows[3], rows[4], rows[5])
+    idet = np.float32(1) / (area + eps * (xx + yy) + eps * eps)
+    ratio = area * idet
+    g_ratio = np.float32(0.5) * g / max(compensation, np.float32(1e-6))
+    g_area = g_ratio * (np.float32(1) - ratio) * idet
+    g_trace = -g_ratio * ratio * idet * eps
+    return g_area * yy + g_trace, np.float32(-2) * g_area * xy, g_area * xx + g_trace
+
+
+@inlined
+def _rows_gradient(gV, V, rows, jx, jy, lx, ly, g_xx, g_xy, g_yy):  # type: ignore[no-untyped-def]
+    """Fill the gradient of V; gives those of jx, jy, lx, ly.
+
+    u = jx (V0 - lx V2), so that g_jx = gu·u / jx and g_lx = -jx gu·V2.
+    """
+    g_jx = g_jy = g_lx = g_ly = np.float32(0)
+    for k in range(3):
+        u, v = rows[k], rows[3 + k]
+        gu = 2 * g_xx * u + g_xy * v
+        gv = 2 * g_yy * v + g_xy * u
+        gV[0, k], gV[1, k] = jx * gu, jy * gv
+        gV[2, k] = -lx * gV[0, k] - ly * gV[1, k]
+        g_jx += gu * u
+        g_jy += gv * v
+        g_lx += gu * V[2, k]
+        g_ly += gv * V[2, k]
+    return g_jx / jx, g_jy / jy, -jx * g_lx, -jy * g_ly
+
+
+@inlined
+def _to_world(A, gp, gV, g_mean, gM):  # type: ignore[no-untyped-def]
+    """Add the gradients of a mean and of R·S from those in camera space."""
+    for i in range(3):
+        g_mean[i] += A[0, i] * gp[0] + A[1, i] * gp[1] + A[2, i] * gp[2]
+        for k in range(3):
+            gM[i, k] += A[0, i] * gV[0, k] + A[1, i] * gV[1, k] + A[2, i] * gV[2, k]
+
+
+@inlined
+def _to_camera(mean, M, gp, gV, g_view):  # type: ignore[no-untyped-def]
+    """Add the gradient of the camera's rows [3,4]."""
+    for i in range(3):
+        for j in range(3):
+            moved, turned = gp[i] * mean[j], gV[i]
+            g_view[i, j] += moved + turned[0] * M[j, 0] + turned[1] * M[j, 1] + turned[2] * M[j, 2]
+        g_view[i, 3] += gp[i]
+
+
 @kernel
 def project_backward(  # type: ignore[no-untyped-def]
     means, quats, scales, viewmats, Ks, width, height, eps2d,
@@ -187,13 +283,8 @@ def project_backward(  # type: ignore[no-untyped-def]
         gM = np.empty((3, 3), np.float32)
         gp = np.empty(3, np.float32)
         for n in range(first, min(first + CHUNK, N)):
-            qw, qx, qy, qz = quats[b, n, 0], quats[b, n, 1], quats[b, n, 2], quats[b, n, 3]
-            inv = np.float32(1) / np.float32(
-                max(math.sqrt(qw * qw + qx * qx + qy * qy + qz * qz), np.float32(1e-12))  # type: ignore[arg-type]
-            )
-            qw, qx, qy, qz = qw * inv, qx * inv, qy * inv, qz * inv
+            qw, qx, qy, qz, inv = _unit(quats[b, n])
             r = _rotation(qw, qx, qy, qz)
-            mx, my, mz = means[b, n, 0], means[b, n, 1], means[b, n, 2]
             seen = False
             for k in range(3):
                 s = scales[b, n, k]
@@ -207,74 +298,26 @@ def project_backward(  # type: ignore[no-untyped-def]
                     continue
                 seen = True
                 A = viewmats[b, c]
-                x = A[0, 0] * mx + A[0, 1] * my + A[0, 2] * mz + A[0, 3]
-                y = A[1, 0] * mx + A[1, 1] * my + A[1, 2] * mz + A[1, 3]
-                z = A[2, 0] * mx + A[2, 1] * my + A[2, 2] * mz + A[2, 3]
+                x, y = _along(A[0], means[b, n]), _along(A[1], means[b, n])
+                z = _along(A[2], means[b, n])
                 for i in range(3):
                     for k in range(3):
                         V[i, k] = A[i, 0] * M[0, k] + A[i, 1] * M[1, k] + A[i, 2] * M[2, k]
                 fx, fy, cx, cy = Ks[b, c, 0, 0], Ks[b, c, 1, 1], Ks[b, c, 0, 2], Ks[b, c, 1, 2]
                 rz = np.float32(1) / z
-                margin_x = np.float32(0.15) * width / fx
-                margin_y = np.float32(0.15) * height / fy
                 sx, sy = x * rz, y * rz
-                lx = _clip(sx, -(cx / fx + margin_x), (width - cx) / fx + margin_x)
-                ly = _clip(sy, -(cy / fy + margin_y), (height - cy) / fy + margin_y)
+                lx, ly = _within(sx, fx, cx, width), _within(sy, fy, cy, height)
                 jx, jy = fx * rz, fy * rz
-                u0 = jx * (V[0, 0] - lx * V[2, 0])
-                u1 = jx * (V[0, 1] - lx * V[2, 1])
-                u2 = jx * (V[0, 2] - lx * V[2, 2])
-                v0 = jy * (V[1, 0] - ly * V[2, 0])
-                v1 = jy * (V[1, 1] - ly * V[2, 1])
-                v2 = jy * (V[1, 2] - ly * V[2, 2])
-                # conic = inverse(covariance): G_cov = -P G_P P.
-                a, o, d = conics[b, c, n, 0], conics[b, c, n, 1], conics[b, c, n, 2]
-                ga, go, gd = (
-                    g_conics[b, c, n, 0],
-                    g_conics[b, c, n, 1] * np.float32(0.5),
-                    g_conics[b, c, n, 2],
-                )
-                e00, e01 = a * ga + o * go, a * go + o * gd
-                e10, e11 = o * ga + d * go, o * go + d * gd
-                g_xx = -(e00 * a + e01 * o)
-                g_xy = -(e00 * o + e01 * d) - (e10 * a + e11 * o)
-                g_yy = -(e10 * o + e11 * d)
-                g_comp = g_compensations[b, c, n]
-                if g_comp != 0:
-                    xx = u0 * u0 + u1 * u1 + u2 * u2
-                    xy = u0 * v0 + u1 * v1 + u2 * v2
-                    yy = v0 * v0 + v1 * v1 + v2 * v2
-                    w0, w1, w2 = u1 * v2 - u2 * v1, u2 * v0 - u0 * v2, u0 * v1 - u1 * v0
-                    area = w0 * w0 + w1 * w1 + w2 * w2
-                    idet = np.float32(1) / (area + eps * (xx + yy) + eps * eps)
-                    ratio = area * idet
-                    g_ratio = (
-                        np.float32(0.5) * g_comp / max(compensations[b, c, n], np.float32(1e-6))
+                rows = _image_rows(V, jx, jy, lx, ly)
+                g_xx, g_xy, g_yy = _covariance_gradient(conics[b, c, n], g_conics[b, c, n])
+                if g_compensations[b, c, n] != 0:
+                    h_xx, h_xy, h_yy = _compensation_gradient(
+                        rows, eps, compensations[b, c, n], g_compensations[b, c, n]
                     )
-                    g_area = g_ratio * (np.float32(1) - ratio) * idet
-                    g_trace = -g_ratio * ratio * idet * eps
-                    g_xx += g_area * yy + g_trace
-                    g_yy += g_area * xx + g_trace
-                    g_xy += np.float32(-2) * g_area * xy
-                gu0, gu1, gu2 = (
-                    2 * g_xx * u0 + g_xy * v0,
-                    2 * g_xx * u1 + g_xy * v1,
-                    2 * g_xx * u2 + g_xy * v2,
+                    g_xx, g_xy, g_yy = g_xx + h_xx, g_xy + h_xy, g_yy + h_yy
+                g_jx, g_jy, g_lx, g_ly = _rows_gradient(
+                    gV, V, rows, jx, jy, lx, ly, g_xx, g_xy, g_yy
                 )
-                gv0, gv1, gv2 = (
-                    2 * g_yy * v0 + g_xy * u0,
-                    2 * g_yy * v1 + g_xy * u1,
-                    2 * g_yy * v2 + g_xy * u2,
-                )
-                gV[0, 0], gV[0, 1], gV[0, 2] = jx * gu0, jx * gu1, jx * gu2
-                gV[1, 0], gV[1, 1], gV[1, 2] = jy * gv0, jy * gv1, jy * gv2
-                for k in range(3):
-                    gV[2, k] = -lx * gV[0, k] - ly * gV[1, k]
-                # u = jx (V0 - lx V2): g_jx = gu·u / jx, g_lx = -jx gu·V2.
-                g_jx = (gu0 * u0 + gu1 * u1 + gu2 * u2) / jx
-                g_jy = (gv0 * v0 + gv1 * v1 + gv2 * v2) / jy
-                g_lx = -jx * (gu0 * V[2, 0] + gu1 * V[2, 1] + gu2 * V[2, 2])
-                g_ly = -jy * (gv0 * V[2, 0] + gv1 * V[2, 1] + gv2 * V[2, 2])
                 if lx != sx:
                     g_lx = np.float32(0)
                 if ly != sy:
@@ -284,19 +327,8 @@ def project_backward(  # type: ignore[no-untyped-def]
                 gp[0] = g_sx * rz
                 gp[1] = g_sy * rz
                 gp[2] = g_depths[b, c, n] - rz * (g_sx * sx + g_sy * sy + jx * g_jx + jy * g_jy)
-                for i in range(3):
-                    g_means[b, n, i] += A[0, i] * gp[0] + A[1, i] * gp[1] + A[2, i] * gp[2]
-                    for k in range(3):
-                        gM[i, k] += A[0, i] * gV[0, k] + A[1, i] * gV[1, k] + A[2, i] * gV[2, k]
-                for i in range(3):
-                    for j in range(3):
-                        g_views[b, chunk, c, i, j] += (
-                            gp[i] * means[b, n, j]
-                            + gV[i, 0] * M[j, 0]
-                            + gV[i, 1] * M[j, 1]
-                            + gV[i, 2] * M[j, 2]
-                        )
-                    g_views[b, chunk, c, i, 3] += gp[i]
+                _to_world(A, gp, gV, g_means[b, n], gM)
+                _to_camera(means[b, n], M, gp, gV, g_views[b, chunk, c])
             if not seen:
                 continue
             for k in range(3):
