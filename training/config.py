@@ -305,8 +305,9 @@ class Losses:
     """Whether each camera has a gain and an offset of its own for each colour."""
     mask: float = 0.0
     """Weight of the difference between the masks and what moves, where motion knows what does not."""
-    cover: float = 0.0
-    """Weight of the difference between the masks and how much of each pixel is covered."""
+    cover: float | None = None
+    """Weight of the difference between the masks and how much of each pixel is covered; None for 0.3 where
+    pictures are laid over a background by their own transparency, and 0 elsewhere."""
     depth: float = 0.0
     """Weight of how badly drawn depth correlates with the data's, whose scale and shift are free."""
     inverse_depth: bool = False

@@ -15,6 +15,9 @@ from clay4d.training.config import Losses
 
 LEAST_ALPHA = 0.5
 """Cover below which a pixel's drawn depth means nothing."""
+SEE_THROUGH_COVER = 0.3
+"""Of the transparency of pictures, in the loss. Mutant at half size on white, 40,000 Gaussians: held-out pictures drawn
+on black 41.4 dB with 0.2 (and five times the squares), 40.2 with 0.05, 35.5 with none; on white 39.9, 39.6, 39.9."""
 FEWEST = 16
 """Pixels that two depths must share to be compared."""
 
@@ -50,13 +53,25 @@ def depth_loss(drawn: Map, alpha: Map, prior: Map, *, inverse: bool = False) -> 
     return 1 - (a * b).sum() / spread
 
 
-def cover_loss(alpha: Map, mask: Map) -> Float[Tensor, ""]:
-    """Mean absolute difference of cover and mask, both 0 to 1.
+def cover_loss(alpha: Map, mask: Map, *, squared: float = 0.0) -> Float[Tensor, ""]:
+    """Mean absolute difference of cover and mask, both 0 to 1, and `squared` times the mean squared one.
 
     >>> float(cover_loss(torch.ones(2, 2), torch.zeros(2, 2)))
     1.0
     """
-    return (alpha - mask).abs().mean()
+    return (alpha - mask).abs().mean() + squared * (alpha - mask).square().mean()
+
+
+def cover_weight(losses: Losses, dataset: Dataset) -> float:
+    """The weight of the difference between masks and cover: as asked for, else by the data.
+
+    What is white where it is seen against white may be anything, and shows before another colour. So
+    pictures that are laid over a background by their own transparency are compared with it.
+    """
+    if losses.cover is not None:
+        return losses.cover
+    see_through = dataset.background is not None and dataset.train[0].mask is not None
+    return SEE_THROUGH_COVER if see_through else 0.0
 
 
 def smaller_depth(depth: Map, height: int, width: int) -> Map:
@@ -73,7 +88,7 @@ def smaller_depth(depth: Map, height: int, width: int) -> Map:
 
 
 def check_priors(losses: Losses, dataset: Dataset) -> None:
-    """Refuse a weight of depth or masks where the data has none.
+    """Refuse what needs depth, masks or transparency where the data has none.
 
     Raises:
         ValueError: names the weight and what the data lacks.
@@ -83,8 +98,13 @@ def check_priors(losses: Losses, dataset: Dataset) -> None:
             f"losses.depth got {losses.depth:g} for {dataset.name}, whose pictures have no depth; expected "
             "depth_file_path in transforms.json. Add depth or set losses.depth to 0."
         )
-    if losses.cover > 0 and dataset.train[0].mask is None:
+    if losses.cover and dataset.train[0].mask is None:
         raise ValueError(
             f"losses.cover got {losses.cover:g} for {dataset.name}, whose pictures have no masks; "
             "expected alpha or masks. Add them or set losses.cover to 0."
+        )
+    if losses.random_background and dataset.background is None:
+        raise ValueError(
+            "losses.random_background got true for pictures without transparency; expected "
+            "pictures with alpha and a background. Set it to false."
         )

@@ -38,7 +38,7 @@ from clay4d.training.losses import photometric_loss
 from clay4d.training.masks import check_masks, colours_and_moves, mask_loss
 from clay4d.training.motions import build_motion, place_motion
 from clay4d.training.poses import PoseRefinement
-from clay4d.training.priors import check_priors, cover_loss, depth_loss
+from clay4d.training.priors import check_priors, cover_loss, cover_weight, depth_loss
 from clay4d.training.rates import Optimisers
 from clay4d.training.regularisers import motion_loss
 from clay4d.training.start import first_rows, with_points
@@ -114,12 +114,8 @@ class Trainer:
         if not resuming:
             check_masks(config, self.scene.raw)
         check_priors(config.losses, dataset)
+        self.cover = cover_weight(config.losses, dataset)
         check_tracks(config, dataset)
-        if config.losses.random_background and dataset.background is None:
-            raise ValueError(
-                "losses.random_background got true for pictures without transparency; expected "
-                "pictures with alpha and a background. Set it to false."
-            )
         exposed = config.losses.exposure
         self.camera_rows = {c: i for i, c in enumerate(sorted(set(dataset.train.camera_ids)))}
         self.exposure = Exposure(len(self.camera_rows)) if exposed else None
@@ -277,8 +273,9 @@ class Trainer:
             prior, drawn = self.frames.depth(index, size), (meta["depth"], meta["alpha"])
             inverse = losses.inverse_depth
             total = total + losses.depth * depth_loss(*drawn, prior, inverse=inverse)
-        if losses.cover > 0:
-            total = total + losses.cover * cover_loss(meta["alpha"], self.frames.mask(index, size))
+        if self.cover > 0:
+            mask, squared = self.frames.mask(index, size), losses.squared
+            total = total + self.cover * cover_loss(meta["alpha"], mask, squared=squared)
         return total
 
     def _tracked(self, draw: int, index: int, view: Tensor, meta: dict[str, Any]) -> Tensor:

@@ -19,7 +19,13 @@ from clay4d.scenes.loaders.transforms import FLIP
 from clay4d.scenes.splat_scene import SplatScene
 from clay4d.training.config import Losses, McmcDensity, Schedule, Start, TrainConfig
 from clay4d.training.frames import Frames
-from clay4d.training.priors import check_priors, cover_loss, depth_loss, smaller_depth
+from clay4d.training.priors import (
+    check_priors,
+    cover_loss,
+    cover_weight,
+    depth_loss,
+    smaller_depth,
+)
 from clay4d.training.run import train
 from clay4d.training.trainer import Trainer
 from tests.conftest import Swinging, ring_of_cameras
@@ -137,6 +143,7 @@ def off(trainer: Trainer, dataset: Dataset) -> tuple[float, float]:
 def test_a_run_follows_depth_and_masks(known: Dataset) -> None:
     found = {}
     for name, losses in {"none": {}, "depth": {"depth": 0.3}, "cover": {"cover": 1.0}}.items():
+        losses = {"cover": 0.0} | losses
         trainer = Trainer(dataclasses.replace(CONFIG, losses=Losses(**losses)), known)
         for _ in range(CONFIG.steps):
             trainer.step()
@@ -157,6 +164,26 @@ def test_frames_keep_resized_depth(known: Dataset) -> None:
 def test_weights_without_data_are_refused(losses: dict[str, float], swinging: Dataset) -> None:
     with pytest.raises(ValueError, match=f"losses.{next(iter(losses))} got 1 for swinging"):
         check_priors(Losses(**losses), swinging)
+
+
+def test_transparent_pictures_are_compared_with_cover_unless_told_otherwise(
+    swinging: Dataset,
+) -> None:
+    def seen_through(background: tuple[float, float, float] | None) -> Dataset:
+        pixels = swinging.train.pixels(0)
+        pixels = np.concatenate([pixels, np.full_like(pixels[..., :1], 255)], 2)
+        views = Views(swinging.train.cameras[0], ["0"], lambda i: pixels, background=background)
+        return dataclasses.replace(swinging, splits={"train": views}, background=background)
+
+    white = seen_through((1.0, 1.0, 1.0))
+    assert cover_weight(Losses(), white) > 0
+    assert cover_weight(Losses(cover=0.0), white) == 0
+    assert cover_weight(Losses(cover=2.0), white) == 2
+    assert cover_weight(Losses(), seen_through(None)) == 0, (
+        "a segmentation, and the picture is whole"
+    )
+    assert cover_weight(Losses(), swinging) == 0
+    check_priors(Losses(), swinging)
 
 
 def test_from_files_to_a_scene(known: Dataset, tmp_path: Path) -> None:
