@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.optimize import least_squares
-from scipy.stats import chi2, norm
+from scipy.special import chdtri, ndtri  # scipy.stats takes half a second to import
 
 from clay4d.physics_baseline.engines import Engine, SimulationError, make_engine
 from clay4d.physics_baseline.identify.tracks import Track
@@ -71,7 +71,7 @@ class Identified:
     def interval(self, path: str, *, level: float = 0.95) -> tuple[float, float]:
         """The central interval of one value by its normal distribution, cut at the bounds."""
         k = self.index(path)
-        reach = float(norm.ppf(0.5 + level / 2) * self.deviations[k])
+        reach = float(ndtri(0.5 + level / 2) * self.deviations[k])
         u = self.unknowns[k]
         return max(u.low, self.values[k] - reach), min(u.high, self.values[k] + reach)
 
@@ -169,7 +169,7 @@ def profile_interval(
     start = np.delete(found.values, k)
     scale = max(1.0, found.rms) ** 2
     base = _Problem(experiments, found.unknowns, engine, None).squares(found.values)
-    target = float(chi2.ppf(level, 1))
+    target = float(chdtri(1, 1 - level))
 
     def rise(value: float) -> float:
         moved = [replace(e, scene=write(e.scene, {path: value})) for e in experiments]

@@ -310,7 +310,8 @@ def _settled(pid: int, before: Sample) -> Sample:
     end = time.monotonic() + 30
     while True:
         now = sample(pid, time.monotonic())
-        if now.files <= before.files and now.threads <= before.threads or time.monotonic() > end:
+        settled = now.files <= before.files and now.threads <= max(before.threads, POOLS)
+        if settled or time.monotonic() > end:
             return now
         time.sleep(0.5)
 

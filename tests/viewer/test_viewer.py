@@ -111,7 +111,9 @@ def test_the_page_shows_the_scene_and_the_slider_moves_it(viewer: Viewer, browse
 
 def test_without_webgl_the_plain_page_plays(viewer: Viewer, browser: Any) -> None:
     page, errors, asked = opened(browser, f"{viewer.url}/frames")
-    for _ in range(300):  # not wait_for_function, which evaluates in the page: its policy forbids that
+    for _ in range(
+        300
+    ):  # not wait_for_function, which evaluates in the page: its policy forbids that
         if page.evaluate("document.querySelector('img').naturalWidth > 0"):
             break
         page.wait_for_timeout(100)
