@@ -41,7 +41,7 @@ class Worker:
 
     def __init__(self, make: Callable[..., Any], *given: Any) -> None:
         self._make, self._given = make, given
-        self._context = multiprocessing.get_context("spawn")
+        self._context = _context()
         self._process: Any = None
         self._pipe: Any = None
         self._broken = ""
@@ -100,6 +100,18 @@ class Worker:
     def _lost(self, reason: str) -> Answer:
         self.stop()
         return Answer(None, reason)
+
+
+def _context() -> Any:
+    """How processes begin: as copies of one that has imported what systems need and done nothing else.
+
+    A process that imports all that by itself takes seconds to start.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["clay4d.benchmark.systems"])
+    return context
 
 
 def _serve(pipe: Any, make: Callable[..., Any], given: tuple[Any, ...]) -> None:
