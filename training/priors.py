@@ -16,8 +16,8 @@ from clay4d.training.config import Losses
 LEAST_ALPHA = 0.5
 """Cover below which a pixel's drawn depth means nothing."""
 SEE_THROUGH_COVER = 0.3
-"""Of the transparency of pictures, in the loss. Mutant at half size on white, 40,000 Gaussians: held-out pictures drawn
-on black 41.4 dB with 0.2 (and five times the squares), 40.2 with 0.05, 35.5 with none; on white 39.9, 39.6, 39.9."""
+"""Of the transparency of pictures, in the loss: mutant drawn on black, having been trained on white, has 43.73 dB with
+it and 40.78 without; on white 42.55 and 42.58."""
 FEWEST = 16
 """Pixels that two depths must share to be compared."""
 
