@@ -99,6 +99,8 @@ def check_config(config: TrainConfig) -> None:
 def _check_alone(config: TrainConfig) -> None:
     """Refuse settings of Gaussians beside a radiance field, which would pass over them in silence."""
     plain = TrainConfig()
+    if config.losses.cover == 0:  # as a field does anyway; runs from when it was the default say so
+        plain = dataclasses.replace(plain, losses=dataclasses.replace(plain.losses, cover=0.0))
     for field in dataclasses.fields(config):
         found = None
         if field.name not in FIELDS_OWN:

@@ -188,6 +188,10 @@ def test_settings_that_cannot_train_are_refused() -> None:
         check_config(dataclasses.replace(CONFIG, field=dataclasses.replace(SMALL, places=3)))
 
 
+def test_a_config_that_says_no_cover_is_a_fields_too() -> None:
+    check_config(dataclasses.replace(CONFIG, losses=Losses(cover=0.0)))
+
+
 @pytest.mark.parametrize(
     ("part", "message"),
     [
