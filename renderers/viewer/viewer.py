@@ -299,7 +299,8 @@ class Viewer:
         self._drawn[client.client_id] = key
         shade = np.array(self._background.value, np.uint8)
         image = np.full((2, 2, 3), shade) if in_browser else self.picture(camera, look)
-        client.scene.set_background_image(image, format="jpeg", jpeg_quality=90)
+        if client.client_id in self.server.get_clients():  # a page may go while it is drawn for
+            client.scene.set_background_image(image, format="jpeg", jpeg_quality=90)
 
     def _page(self, request: str) -> tuple[str, bytes] | None:
         """The plain page and its pictures, which are functions of their address alone."""

@@ -285,6 +285,13 @@ def test_no_gaussian_is_lost_in_the_page(size: float, shape: tuple[float, ...]) 
     assert float((sent - exact).abs().max()) < 1.01 * most, "nobody sees the difference"
 
 
+def test_a_page_that_goes_while_it_is_drawn_for_is_not_written_to(viewer: Viewer) -> None:
+    class Gone:
+        client_id, scene = 1 << 30, None
+
+    viewer._send_frame(Gone(), viewer.look, True)  # type: ignore[arg-type]
+
+
 def test_colours_are_the_rasterisers() -> None:
     g = torch.Generator().manual_seed(0)
     many = Gaussians.from_points(torch.randn(50, 3, generator=g), torch.rand(50, 3, generator=g))
