@@ -59,7 +59,8 @@ def cover_loss(alpha: Map, mask: Map, *, squared: float = 0.0) -> Float[Tensor, 
     >>> float(cover_loss(torch.ones(2, 2), torch.zeros(2, 2)))
     1.0
     """
-    return (alpha - mask).abs().mean() + squared * (alpha - mask).square().mean()
+    off = alpha - mask
+    return off.abs().mean() + squared * off.square().mean()
 
 
 def cover_weight(losses: Losses, dataset: Dataset) -> float:

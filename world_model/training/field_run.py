@@ -65,8 +65,8 @@ def train_field(
     worlds = open_worlds(data, split="train")
     check_fit(worlds, trained.config, data)
     if not resume:
-        whole = {"data": data, "field_of": model}  # from wherever the run goes on
-        save_config(begun, config, **{k: str(Path(v).absolute()) for k, v in whole.items()})
+        data_path, field_of = str(Path(data).absolute()), str(Path(model).absolute())
+        save_config(begun, config, data=data_path, field_of=field_of)
     made = with_new_field(trained, config.fields, seed=config.seed)
     stage = FieldStage(config.fields, made, worlds, seed=config.seed)
     run_stage(stage, out, every=config.checkpoint_every, resume=resume)
