@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FACADE = {"config", "distributed", "files", "jit", "lists", "pages", "processes"}
+FACADE = {"config", "distributed", "files", "jit", "kernel_maths", "lists", "pages", "processes"}
 """Modules of clay4d itself that every layer may use: they import none of the layers."""
 LAYERS = {
     "scenes": 0,

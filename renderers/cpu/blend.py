@@ -13,7 +13,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from clay4d.jit import device, float_from_bits, inlined, kernel
+from clay4d.jit import device, inlined, kernel
+from clay4d.kernel_maths import exp_below
 from clay4d.renderers.cpu.packing import COLOR, CONIC, LANES, MEAN, OPACITY, pixel_rows
 from clay4d.renderers.cpu.tiles import TILE
 
@@ -27,29 +28,10 @@ PX, PY, RED, GREEN, BLUE, BEHIND, V = (np.uint64(k * PIXELS) for k in range(1, 8
 
 
 @inlined
-def _exp(x):  # type: ignore[no-untyped-def]
-    """e^x for x ≤ 0 as 2^i·2^f; the polynomial for 2^f, fitted to least relative error, is 8e-8 off.
-
-    Below 2^-64 it stays there: such an alpha changes nothing, and smaller ones times an opacity would be
-    denormal numbers, which take a processor a hundred times as long.
-    """
-    y = max(x * np.float32(1.44269504), np.float32(-64.0))
-    whole = np.floor(y)
-    f = np.float32(y - whole)
-    p = np.float32(1.8671301e-3)
-    p = p * f + np.float32(9.0170303e-3)
-    p = p * f + np.float32(5.5799913e-2)
-    p = p * f + np.float32(2.4016445e-1)
-    p = p * f + np.float32(6.9315131e-1)
-    p = p * f + np.float32(1.0)
-    return p * float_from_bits((np.int32(whole) + np.int32(127)) << np.int32(23))
-
-
-@inlined
 def _alpha(dx, dy, a, b, c, opacity, max_alpha, alpha_min):  # type: ignore[no-untyped-def]
     """A Gaussian's alpha at an offset from its centre, before and after the bounds of alpha."""
     sigma = np.float32(0.5) * (a * dx * dx + c * dy * dy) + b * dx * dy
-    raw = opacity * _exp(-sigma)
+    raw = opacity * exp_below(-sigma)
     alpha = min(max_alpha, raw)
     alpha = alpha if alpha >= alpha_min else np.float32(0)
     alpha = alpha if sigma >= 0 else np.float32(0)

@@ -43,7 +43,9 @@ def test_patches_touch_thinking_alone() -> None:
     plain, after = r.think(memory, 2)
     with patched(r, 1, torch.ones(16)):
         again = r.read(draw(2, 5, 16), real(5))
-        assert all(torch.equal(a, b) for a, b in zip(memory.cache.keys, again.cache.keys))
+        assert all(
+            torch.equal(a.keys, b.keys) for a, b in zip(memory.cache.layers, again.cache.layers)
+        )
         moved, _ = r.think(memory, 2)
         assert torch.equal(r.answer(after, queries, real(4)), r.answer(after, queries, real(4)))
         with watched(r) as seen:
@@ -63,8 +65,8 @@ def test_patches_of_reading_leave_thinking_alone() -> None:
     with patched(r, 1, torch.ones(16), place="read"):
         assert torch.equal(r.think(memory, 2)[0].hidden, plain.hidden)
         other = r.read(draw(2, 5, 16), real(5))
-    assert torch.equal(other.cache.keys[1], memory.cache.keys[1])
-    assert not torch.allclose(other.cache.keys[2], memory.cache.keys[2])
+    assert torch.equal(other.cache.layers[1].keys, memory.cache.layers[1].keys)
+    assert not torch.allclose(other.cache.layers[2].keys, memory.cache.layers[2].keys)
 
 
 def scene(positions: Tensor) -> Slots:

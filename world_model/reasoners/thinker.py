@@ -205,7 +205,7 @@ class Thinker(nn.Module):
     ) -> Float[Tensor, "N Q D"]:
         """What each query finds in all that was read and thought."""
         mind = memory if memory.ready is not None else self._begin(memory)
-        found: Tensor = self.body(queries, real, mind.cache)[0]
+        found: Tensor = self.body(queries, real, mind.cache, stays=False)[0]
         return found
 
     def _begin(self, memory: Mind) -> Mind:

@@ -9,9 +9,12 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+from clay4d.world_model.reasoners.block_pass import EPS, BlockPass
+from clay4d.world_model.reasoners.layers import MASKED
+from clay4d.world_model.reasoners.shelf import Past, wide
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,7 @@ class Size:
 class Cache:
     """Keys and values of all that was taken in; a new one is made by each pass."""
 
-    keys: tuple[Float[Tensor, "N H L d"], ...]
-    """One tensor a layer."""
-    values: tuple[Float[Tensor, "N H L d"], ...]
+    layers: tuple[Past, ...]
     real: Bool[Tensor, "N L"]
     """False where a token is padding, which nothing looks at."""
 
@@ -52,44 +53,42 @@ class Cache:
 
     def head(self, count: int) -> Cache:
         """The cache as it was when it held `count` tokens."""
-        return Cache(
-            tuple(k[:, :, :count] for k in self.keys), tuple(v[:, :, :count] for v in self.values),
-            self.real[:, :count],
-        )  # fmt: skip
+        return Cache(tuple(p.head(count) for p in self.layers), self.real[:, :count])
 
 
 class Block(nn.Module):
     """Attention, then a feed-forward layer, each after RMS normalisation and with a residual.
 
-    Source: Vaswani et al. 2017; Zhang & Sennrich 2019 (RMSNorm).
+    Source: Vaswani et al. 2017; Zhang & Sennrich 2019 (RMSNorm); Hendrycks & Gimpel 2016 (GELU).
     """
 
     def __init__(self, size: Size) -> None:
         super().__init__()
         self.heads = size.heads
-        self.before = nn.RMSNorm(size.width, eps=1e-6)
+        self.before = nn.RMSNorm(size.width, eps=EPS)
         self.qkv = nn.Linear(size.width, 3 * size.width, bias=False)
         self.out = nn.Linear(size.width, size.width, bias=False)
-        self.between = nn.RMSNorm(size.width, eps=1e-6)
+        self.between = nn.RMSNorm(size.width, eps=EPS)
         self.up = nn.Linear(size.width, size.hidden)
         self.down = nn.Linear(size.hidden, size.width)
 
     def forward(
         self,
         x: Float[Tensor, "N Q D"],
-        past: tuple[Tensor, Tensor] | None,
-        bias: Float[Tensor, "N 1 Q L"],
-    ) -> tuple[Float[Tensor, "N Q D"], tuple[Tensor, Tensor]]:
-        """New states, and the keys and values with those of `x` at their end."""
-        n, q, width = x.shape
-        split = self.qkv(self.before(x)).view(n, q, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        query, key, value = split.unbind(0)
-        if past is not None:
-            key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
-        scores = query @ key.transpose(2, 3) / math.sqrt(width / self.heads) + bias
-        mixed = (torch.softmax(scores, -1) @ value).transpose(1, 2).reshape(n, q, width)
-        x = x + self.out(mixed)
-        return x + self.down(F.gelu(self.up(self.between(x)))), (key, value)
+        past: Past,
+        bias: Float[Tensor, "N wide"],
+        *,
+        stays: bool = True,
+        causal: bool = False,
+    ) -> tuple[Float[Tensor, "N Q D"], Past]:
+        """New states, and the past with the keys and values of `x` at its end, if they stay."""
+        seen = past.extensible() if stays else past
+        states, link = BlockPass.apply(
+            x, seen.link, bias, seen, self.heads, stays, causal,
+            self.before.weight, self.qkv.weight, self.out.weight, self.between.weight,
+            self.up.weight, self.up.bias, self.down.weight, self.down.bias,
+        )  # fmt: skip
+        return states, Past(seen.shelf, seen.length + x.shape[1], link) if stays else past
 
 
 class Transformer(nn.Module):
@@ -105,7 +104,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.size = size
         self.blocks = nn.ModuleList(Block(size) for _ in range(size.layers))
-        self.last = nn.RMSNorm(size.width, eps=1e-6)
+        self.last = nn.RMSNorm(size.width, eps=EPS)
         for name, weight in self.named_parameters():
             if weight.ndim == 2:
                 nn.init.normal_(weight, std=size.width**-0.5)
@@ -118,26 +117,30 @@ class Transformer(nn.Module):
         real: Bool[Tensor, "N Q"],
         cache: Cache | None,
         *,
+        stays: bool = True,
         causal: bool = False,
     ) -> tuple[Float[Tensor, "N Q D"], Cache]:
         """Normalised states of the tokens, and the cache with them.
 
-        The tokens see all that is in the cache and each other; `causal`: only those before them.
+        The tokens see all that is in the cache and each other; `causal`: only those before them. Where
+        they do not stay, the cache is the one that was given.
         """
-        every = real if cache is None else torch.cat([cache.real, real], 1)
-        bias = torch.zeros(every.shape, dtype=tokens.dtype).masked_fill_(~every, -1e9)
-        bias = bias[:, None, None].expand(-1, 1, tokens.shape[1], -1)
-        if causal:
-            ahead = torch.full((tokens.shape[1],) * 2, -1e9).triu(1)
-            before = every.shape[1] - tokens.shape[1]
-            bias = bias + F.pad(ahead, (before, 0))
-        keys, values = [], []
-        for i, block in enumerate(self.blocks):
-            past = None if cache is None else (cache.keys[i], cache.values[i])
-            tokens, (key, value) = block(tokens, past, bias)
-            keys.append(key)
-            values.append(value)
-        return self.last(tokens), Cache(tuple(keys), tuple(values), every)
+        size, n = self.size, len(tokens)
+        if cache is None:
+            empty = (
+                Past.empty(n, size.heads, size.width // size.heads) for _ in range(size.layers)
+            )
+            cache = Cache(tuple(empty), torch.zeros(n, 0, dtype=torch.bool))
+        every = torch.cat([cache.real, real], 1)
+        # Behind the last token nothing is seen, not even by those that see only what is masked.
+        bias = torch.full((n, wide(every.shape[1])), 2 * float(MASKED))
+        bias[:, : every.shape[1]] = ~every * float(MASKED)
+        layers = []
+        for block, past in zip(self.blocks, cache.layers):
+            tokens, after = block(tokens, past, bias, stays=stays, causal=causal)
+            layers.append(after)
+        states: Tensor = self.last(tokens)
+        return states, Cache(tuple(layers), every) if stays else cache
 
 
 def positions(count: int, width: int, *, first: int = 0) -> Float[Tensor, "count width"]:

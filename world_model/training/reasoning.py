@@ -92,7 +92,8 @@ class ReasoningStage:
         mind = dynamics.read(mind, segment, lesson.looks, lesson.present, 0)
         moments = lesson.whole.positions.shape[1]
         off, count = [], 0
-        for index in range(moments // size - 1):
+        segments = moments // size - 1
+        for index in range(segments):
             now = slice(size * (index + 1), size * (index + 2))
             mind, events, asked = self._think(mind, lesson, index + 1)
             futures = dynamics.next(mind, segment, lesson.looks, lesson.present, index)
@@ -101,7 +102,8 @@ class ReasoningStage:
             total, written, own = total + loss, written + events, own + asked
             count += 1
             off.append(error)
-            mind = dynamics.read(mind, segment, lesson.looks, lesson.present, index + 1)
+            if count < segments:
+                mind = dynamics.read(mind, segment, lesson.looks, lesson.present, index + 1)
         total = total / max(count, 1) + self.config.event_weight * written / max(count, 1)
         total = total + own / max(count, 1)
         said["loss"] = total
@@ -142,9 +144,11 @@ class ReasoningStage:
             mute = not blind and float(torch.rand(1, generator=draws)) < 0.5
             prompts.append("" if mute else text)
         index = torch.tensor(which)
-        whole = ordered(self.cached.whole.of(index), order)
+        # A prompt is asked which slots there are. Frames are not: no slot is carried that no world fills.
+        most = None if blind else max(map(len, order))
+        whole = ordered(self.cached.whole.of(index), order, most)
         variant = int(torch.randint(-2, VARIANTS, (1,), generator=draws).clamp_min(0))
-        early = ordered(self.cached.contexts[variant].of(index), order)
+        early = ordered(self.cached.contexts[variant].of(index), order, most)
         # Worlds without words are turned about the vertical, for left and right mean nothing there.
         angle = torch.rand(len(which), generator=draws) * 2 * math.pi
         angle = angle * torch.tensor([p == "" for p in prompts])
@@ -259,10 +263,13 @@ def event_loss(logits: Sequence[Tensor], written: Tensor) -> Tensor:
     return total
 
 
-def ordered(slots: Slots, order: Sequence[Sequence[int]]) -> Slots:
-    """Slots in another order, for each world the objects' indices; what follows stays where it is."""
+def ordered(slots: Slots, order: Sequence[Sequence[int]], count: int | None = None) -> Slots:
+    """The first `count` slots, all by default, in another order: for each world the objects' indices.
+
+    What follows the objects stays where it is.
+    """
     b = slots.looks.shape[1]
-    index = torch.tensor([[*o, *range(len(o), b)] for o in order])
+    index = torch.tensor([[*o, *range(len(o), b)][:count] for o in order])
     rows = torch.arange(len(index))[:, None]
 
     def moved(x: Tensor) -> Tensor:
