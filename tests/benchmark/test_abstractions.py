@@ -44,7 +44,8 @@ def test_patches_touch_thinking_alone() -> None:
     with patched(r, 1, torch.ones(16)):
         again = r.read(draw(2, 5, 16), real(5))
         assert all(
-            torch.equal(a.keys, b.keys) for a, b in zip(memory.cache.layers, again.cache.layers)
+            torch.equal(a.keys(0), b.keys(0))
+            for a, b in zip(memory.cache.layers, again.cache.layers)
         )
         moved, _ = r.think(memory, 2)
         assert torch.equal(r.answer(after, queries, real(4)), r.answer(after, queries, real(4)))
@@ -65,8 +66,8 @@ def test_patches_of_reading_leave_thinking_alone() -> None:
     with patched(r, 1, torch.ones(16), place="read"):
         assert torch.equal(r.think(memory, 2)[0].hidden, plain.hidden)
         other = r.read(draw(2, 5, 16), real(5))
-    assert torch.equal(other.cache.layers[1].keys, memory.cache.layers[1].keys)
-    assert not torch.allclose(other.cache.layers[2].keys, memory.cache.layers[2].keys)
+    assert torch.equal(other.cache.layers[1].keys(0), memory.cache.layers[1].keys(0))
+    assert not torch.allclose(other.cache.layers[2].keys(0), memory.cache.layers[2].keys(0))
 
 
 def scene(positions: Tensor) -> Slots:

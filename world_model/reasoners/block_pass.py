@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from clay4d.world_model.reasoners.layers import (
+    LANES,
     attend,
     attend_backward,
     gelu,
@@ -21,7 +22,7 @@ from clay4d.world_model.reasoners.layers import (
     normalise_backward,
     take_out,
 )  # fmt: skip
-from clay4d.world_model.reasoners.shelf import Past
+from clay4d.world_model.reasoners.shelf import Past, Rows
 
 EPS = 1e-6
 
@@ -34,7 +35,7 @@ class BlockPass(torch.autograd.Function):
         ctx: Any,
         x: Float[Tensor, "N Q D"],
         link: Float[Tensor, ""],
-        bias: Float[Tensor, "N wide"],
+        rows: Rows,
         past: Past,
         heads: int,
         stays: bool,
@@ -42,20 +43,19 @@ class BlockPass(torch.autograd.Function):
         *weights: Tensor,
     ) -> tuple[Float[Tensor, "N Q D"], Float[Tensor, ""]]:
         before, qkv, out, between, up, up_bias, down, down_bias = weights
-        n, count, width = x.shape
-        rows = x.reshape(n * count, width).contiguous()
-        first, first_rate = _normal(rows, before)
-        split = torch.mm(first, qkv.t())
-        shelf, every = past.shelf, past.length + count
-        shelf.make_room(every)
-        chances, mixed = x.new_empty(n, heads, count, bias.shape[1]), x.new_empty(rows.shape)
+        given, shelf, every = rows.take(x), past.shelf, past.lengths + rows.counts
+        first, first_rate = _normal(given, before)
+        split = torch.mm(first, qkv.t()).view(len(given), 3, heads, x.shape[2] // heads)
+        shelf.make_room(int(every.max(initial=0)))
+        seen = int((rows.counts * (-(-every // LANES) * LANES)).sum())
+        chances, mixed = x.new_empty(heads * seen), torch.empty_like(given)
         attend(
-            _heads(split, n, count, heads), shelf.keys, shelf.values, past.length, bias.numpy(),
-            stays, causal, chances.numpy(), mixed.view(n, count, heads, -1).numpy(),
+            split.numpy(), rows.starts, shelf.keys, shelf.values, past.lengths, stays, causal,
+            chances.numpy(), mixed.view(split[:, 0].shape).numpy(),
         )  # fmt: skip
         if stays:
             shelf.filled = every
-        middle = torch.addmm(rows, mixed, out.t())
+        middle = torch.addmm(given, mixed, out.t())
         second, second_rate = _normal(middle, between)
         bent = torch.addmm(up_bias, second, up.t())
         slope = torch.empty_like(bent)
@@ -64,10 +64,10 @@ class BlockPass(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*weights)
         ctx.kept = (
-            rows, first, first_rate, split, chances, mixed, middle, second, second_rate, bent, slope,
+            given, first, first_rate, split, chances, mixed, middle, second, second_rate, bent, slope,
         )  # fmt: skip
-        ctx.asked = past, heads, stays, (n, count, width)
-        return states.view(n, count, width), link.clone()
+        ctx.asked = rows, past, stays, x.shape
+        return rows.give(states, x.shape), link.clone()
 
     @staticmethod
     @once_differentiable
@@ -76,17 +76,17 @@ class BlockPass(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         before, qkv, out, between, up, _, down, _ = (w.detach() for w in ctx.saved_tensors)
         (
-            rows, first, first_rate, split, chances, mixed, middle, second, second_rate, bent, slope,
+            given, first, first_rate, split, chances, mixed, middle, second, second_rate, bent, slope,
         ) = ctx.kept  # fmt: skip
-        past, heads, stays, (n, count, width) = ctx.asked
+        rows, past, stays, shape = ctx.asked
         g_split = torch.empty_like(split)
         g_weights: list[Tensor | None] = [None] * 6
         grads = past.shelf.slopes()
         if g_states is None:
-            take_out(*grads, past.length, _heads(g_split, n, count, heads))
-            g_x = torch.zeros_like(rows)
+            take_out(*grads, past.lengths, rows.starts, g_split.numpy())
+            g_x = torch.zeros_like(given)
         else:
-            g = g_states.reshape(n * count, width).contiguous()
+            g = rows.take(g_states)
             g_bent = torch.mm(g, down).mul_(slope)
             g_x = g.clone()
             g_between = _normal_back(torch.mm(g_bent, up), middle, second_rate, between, g_x)
@@ -95,13 +95,14 @@ class BlockPass(torch.autograd.Function):
                 torch.mm(g.t(), bent), g.sum(0),
             ]  # fmt: skip
             attend_backward(
-                torch.mm(g_x, out).view(n, count, heads, -1).numpy(),
-                _heads(split, n, count, heads), past.shelf.keys, past.shelf.values, *grads,
-                past.length, stays, chances.numpy(), _heads(g_split, n, count, heads),
+                torch.mm(g_x, out).view(split[:, 0].shape).numpy(), split.numpy(), rows.starts,
+                past.shelf.keys, past.shelf.values, *grads, past.lengths, stays, chances.numpy(),
+                g_split.numpy(),
             )  # fmt: skip
-        g_before = _normal_back(torch.mm(g_split, qkv), rows, first_rate, before, g_x)
+        g_split = g_split.flatten(1)
+        g_before = _normal_back(torch.mm(g_split, qkv), given, first_rate, before, g_x)
         g_weights = [g_before, torch.mm(g_split.t(), first), *g_weights]
-        return g_x.view(n, count, width), g_link, None, None, None, None, None, *g_weights
+        return rows.give(g_x, shape), g_link, None, None, None, None, None, *g_weights
 
 
 def _normal(rows: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,7 +119,3 @@ def _normal_back(g: Tensor, rows: Tensor, rate: Tensor, weight: Tensor, g_rows: 
         g.numpy(), rows.numpy(), rate.numpy(), weight.numpy(), g_rows.numpy(), g_weight.numpy()
     )
     return g_weight
-
-
-def _heads(split: Tensor, n: int, count: int, heads: int) -> Any:
-    return split.view(n, count, 3, heads, -1).numpy()

@@ -3,7 +3,8 @@
 Keys and values lie with their tokens side by side, [N, H, d, tokens], so that every inner loop runs over
 tokens; passes of a few tokens wait for memory, and a second copy the other way round made them slower.
 A pass's own keys and values stand behind what was there before it; those of queries, which leave no trace,
-only while they are looked at.
+only while they are looked at. Padding is nowhere: tokens come as rows, each world's behind those of the one
+before it, and each world has as many as it has.
 """
 
 from __future__ import annotations
@@ -16,10 +17,15 @@ from clay4d.kernel_maths import exp_below
 LANES = 16
 """Tokens that are taken at a time: rooms, and what is looked at of them, are multiples of it."""
 MASKED = np.float32(-1e9)
-"""Added to the score of what must not be seen."""
+"""The score of what must not be seen, to begin with."""
 LEAST = np.float32(-30)
 """Scores below the best by more count as nothing: 1e-13 of it would make gradients denormal numbers,
 which take a processor a hundred times as long."""
+
+
+@inlined
+def _wide(count):  # type: ignore[no-untyped-def]
+    return (count + LANES - 1) // LANES * LANES
 
 
 @device
@@ -190,81 +196,97 @@ def _softmax_backward(chances, scale, score):  # type: ignore[no-untyped-def]
 
 
 @device
-def attend(qkv, keys, values, before, bias, stays, causal, chances, mixed):  # type: ignore[no-untyped-def]
-    """Attention of Q tokens, whose own keys and values come to stand behind `before` others.
+def attend(qkv, starts, keys, values, before, stays, causal, chances, mixed):  # type: ignore[no-untyped-def]
+    """Attention of each world's tokens, whose own keys and values come to stand behind `before` others.
 
     Args:
-        qkv: [N, Q, 3, H, d].
-        keys, values: [N, H, d, room], changed from `before` on where the tokens stay; as much of the room
-            as `bias` is wide is looked at, and must be finite.
-        bias: [N, wide], 0, MASKED, or twice that behind the last token.
+        qkv: [R, 3, H, d], the worlds' tokens one after the other.
+        starts: [N + 1], where each world's begin.
+        keys, values: [N, H, d, room], changed from `before` on where the tokens stay; all of it is finite.
+        before: [N], tokens that each world has there.
         causal: tokens do not see those behind them.
-        chances: [N, H, Q, wide], filled.
-        mixed: [N, Q, H, d], filled.
+        chances: as long as `chance_places` says, filled.
+        mixed: [R, H, d], filled.
     """
-    count, heads, size, wide = qkv.shape[1], qkv.shape[3], qkv.shape[4], bias.shape[1]
+    heads, size = qkv.shape[2], qkv.shape[3]
     scale = np.float32(1) / np.sqrt(np.float32(size))
-    own_keys, own_values = np.empty((2, size, count), np.float32)
-    queries = np.empty((count, size), np.float32)
-    for n in range(qkv.shape[0]):
+    place = 0
+    for n in range(before.size):
+        own, start = qkv[starts[n] : starts[n + 1]], before[n]
+        count = own.shape[0]
+        if count == 0:
+            continue
+        wide = _wide(start + count)
+        own_keys, own_values = np.empty((2, size, count), np.float32)
+        queries = np.empty((count, size), np.float32)
         for h in range(heads):
-            _put(qkv[n, :, 1, h].T, own_keys)
-            _put(qkv[n, :, 2, h].T, own_values)
-            _swap(own_keys, n, h, before, keys)
-            _swap(own_values, n, h, before, values)
+            chance = chances[place : place + count * wide].reshape(count, wide)
+            place += count * wide
+            _put(own[:, 1, h].T, own_keys)
+            _put(own[:, 2, h].T, own_values)
+            _swap(own_keys, n, h, start, keys)
+            _swap(own_values, n, h, start, values)
             for i in range(count):
+                seen = start + (i + 1 if causal else count)
                 for k in range(wide):
-                    chances[n, h, i, k] = bias[n, k]
-                if causal:
-                    for k in range(before + i + 1, before + count):
-                        chances[n, h, i, k] = MASKED
+                    chance[i, k] = np.float32(0) if k < seen else MASKED
                 for d in range(size):
-                    queries[i, d] = qkv[n, i, 0, h, d] * scale
-            _product(queries, keys[n, h], wide, chances[n, h])
-            _softmax(chances[n, h])
-            _dots(chances[n, h], values[n, h], mixed[n, :, h])
+                    queries[i, d] = own[i, 0, h, d] * scale
+            _product(queries, keys[n, h], wide, chance)
+            _softmax(chance)
+            _dots(chance, values[n, h], mixed[starts[n] : starts[n + 1], h])
             if not stays:
-                _swap(own_keys, n, h, before, keys)
-                _swap(own_values, n, h, before, values)
+                _swap(own_keys, n, h, start, keys)
+                _swap(own_values, n, h, start, values)
 
 
 @device
 def attend_backward(  # type: ignore[no-untyped-def]
-    g_mixed, qkv, keys, values, g_keys, g_values, before, stays, chances, g_qkv
+    g_mixed, qkv, starts, keys, values, g_keys, g_values, before, stays, chances, g_qkv
 ):
     """Gradients of `attend`: `g_qkv` is filled, those of earlier keys and values are added to.
 
     Where tokens stayed, what later passes added to their keys and values is taken from there.
     """
-    count, heads, size, wide = qkv.shape[1], qkv.shape[3], qkv.shape[4], chances.shape[3]
+    heads, size = qkv.shape[2], qkv.shape[3]
     scale = np.float32(1) / np.sqrt(np.float32(size))
-    own = np.empty((4, size, count), np.float32)
-    score = np.empty((count, wide), np.float32)
-    zero = np.float32(0)
-    for n in range(qkv.shape[0]):
+    zero, place = np.float32(0), 0
+    for n in range(before.size):
+        rows = slice(starts[n], starts[n + 1])
+        own, g_out, g_own, start = qkv[rows], g_mixed[rows], g_qkv[rows], before[n]
+        count = own.shape[0]
+        if count == 0:
+            continue
+        wide = _wide(start + count)
+        held = np.empty((4, size, count), np.float32)
+        score = np.empty((count, wide), np.float32)
         for h in range(heads):
+            chance = chances[place : place + count * wide].reshape(count, wide)
+            place += count * wide
             if not stays:
-                _put(qkv[n, :, 1, h].T, own[0])
-                _put(qkv[n, :, 2, h].T, own[1])
-                _fill(zero, own[2])
-                _fill(zero, own[3])
-                _swap(own[0], n, h, before, keys)
-                _swap(own[1], n, h, before, values)
-                _swap(own[2], n, h, before, g_keys)
-                _swap(own[3], n, h, before, g_values)
+                _put(own[:, 1, h].T, held[0])
+                _put(own[:, 2, h].T, held[1])
+                _fill(zero, held[2])
+                _fill(zero, held[3])
+                _swap_all(held, n, h, start, keys, values, g_keys, g_values)
             _fill(zero, score)
-            _product(g_mixed[n, :, h], values[n, h], wide, score)
-            _softmax_backward(chances[n, h], scale, score)
-            _dots(score, keys[n, h], g_qkv[n, :, 0, h])
-            _product(qkv[n, :, 0, h].T, score, wide, g_keys[n, h])
-            _product(g_mixed[n, :, h].T, chances[n, h], wide, g_values[n, h])
-            _take_out(g_keys, n, h, before, g_qkv[n, :, 1, h])
-            _take_out(g_values, n, h, before, g_qkv[n, :, 2, h])
+            _product(g_out[:, h], values[n, h], wide, score)
+            _softmax_backward(chance, scale, score)
+            _dots(score, keys[n, h], g_own[:, 0, h])
+            _product(own[:, 0, h].T, score, wide, g_keys[n, h])
+            _product(g_out[:, h].T, chance, wide, g_values[n, h])
+            _take_out(g_keys, n, h, start, g_own[:, 1, h])
+            _take_out(g_values, n, h, start, g_own[:, 2, h])
             if not stays:
-                _swap(own[0], n, h, before, keys)
-                _swap(own[1], n, h, before, values)
-                _swap(own[2], n, h, before, g_keys)
-                _swap(own[3], n, h, before, g_values)
+                _swap_all(held, n, h, start, keys, values, g_keys, g_values)
+
+
+@device
+def _swap_all(held, n, h, before, keys, values, g_keys, g_values):  # type: ignore[no-untyped-def]
+    _swap(held[0], n, h, before, keys)
+    _swap(held[1], n, h, before, values)
+    _swap(held[2], n, h, before, g_keys)
+    _swap(held[3], n, h, before, g_values)
 
 
 @device
@@ -276,10 +298,11 @@ def _take_out(grads, n, h, before, out):  # type: ignore[no-untyped-def]
 
 
 @device
-def take_out(g_keys, g_values, before, g_qkv):  # type: ignore[no-untyped-def]
+def take_out(g_keys, g_values, before, starts, g_qkv):  # type: ignore[no-untyped-def]
     """`attend_backward` of tokens that stayed, where nothing depends on what they saw."""
-    for n in range(g_qkv.shape[0]):
-        for h in range(g_qkv.shape[3]):
-            _fill(np.float32(0), g_qkv[n, :, 0, h])
-            _take_out(g_keys, n, h, before, g_qkv[n, :, 1, h])
-            _take_out(g_values, n, h, before, g_qkv[n, :, 2, h])
+    for n in range(before.size):
+        own = g_qkv[starts[n] : starts[n + 1]]
+        for h in range(g_qkv.shape[2]):
+            _fill(np.float32(0), own[:, 0, h])
+            _take_out(g_keys, n, h, before[n], own[:, 1, h])
+            _take_out(g_values, n, h, before[n], own[:, 2, h])

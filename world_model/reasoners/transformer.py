@@ -13,8 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from clay4d.world_model.reasoners.block_pass import EPS, BlockPass
-from clay4d.world_model.reasoners.layers import MASKED
-from clay4d.world_model.reasoners.shelf import Past, wide
+from clay4d.world_model.reasoners.shelf import Past, Rows
 
 
 @dataclass(frozen=True)
@@ -46,14 +45,16 @@ class Cache:
 
     layers: tuple[Past, ...]
     real: Bool[Tensor, "N L"]
-    """False where a token is padding, which nothing looks at."""
+    """False where a token is padding, which takes no room in the layers."""
 
     def __len__(self) -> int:
         return int(self.real.shape[1])
 
     def head(self, count: int) -> Cache:
         """The cache as it was when it held `count` tokens."""
-        return Cache(tuple(p.head(count) for p in self.layers), self.real[:, :count])
+        real = self.real[:, :count]
+        lengths = real.sum(1).numpy()
+        return Cache(tuple(p.head(lengths) for p in self.layers), real)
 
 
 class Block(nn.Module):
@@ -75,20 +76,20 @@ class Block(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "N Q D"],
+        rows: Rows,
         past: Past,
-        bias: Float[Tensor, "N wide"],
         *,
         stays: bool = True,
         causal: bool = False,
     ) -> tuple[Float[Tensor, "N Q D"], Past]:
-        """New states, and the past with the keys and values of `x` at its end, if they stay."""
+        """New states, 0 of what is padding, and the past with the tokens at its end, if they stay."""
         seen = past.extensible() if stays else past
         states, link = BlockPass.apply(
-            x, seen.link, bias, seen, self.heads, stays, causal,
+            x, seen.link, rows, seen, self.heads, stays, causal,
             self.before.weight, self.qkv.weight, self.out.weight, self.between.weight,
             self.up.weight, self.up.bias, self.down.weight, self.down.bias,
         )  # fmt: skip
-        return states, Past(seen.shelf, seen.length + x.shape[1], link) if stays else past
+        return states, Past(seen.shelf, seen.lengths + rows.counts, link) if stays else past
 
 
 class Transformer(nn.Module):
@@ -131,16 +132,14 @@ class Transformer(nn.Module):
                 Past.empty(n, size.heads, size.width // size.heads) for _ in range(size.layers)
             )
             cache = Cache(tuple(empty), torch.zeros(n, 0, dtype=torch.bool))
-        every = torch.cat([cache.real, real], 1)
-        # Behind the last token nothing is seen, not even by those that see only what is masked.
-        bias = torch.full((n, wide(every.shape[1])), 2 * float(MASKED))
-        bias[:, : every.shape[1]] = ~every * float(MASKED)
-        layers = []
+        rows, layers = Rows.of(real), []
         for block, past in zip(self.blocks, cache.layers):
-            tokens, after = block(tokens, past, bias, stays=stays, causal=causal)
+            tokens, after = block(tokens, rows, past, stays=stays, causal=causal)
             layers.append(after)
         states: Tensor = self.last(tokens)
-        return states, Cache(tuple(layers), every) if stays else cache
+        if not stays:
+            return states, cache
+        return states, Cache(tuple(layers), torch.cat([cache.real, real], 1))
 
 
 def positions(count: int, width: int, *, first: int = 0) -> Float[Tensor, "count width"]:
