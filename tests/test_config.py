@@ -85,6 +85,14 @@ def test_left_out_keys_keep_their_defaults() -> None:
     assert from_dict(Run, raw) == Run(3, HexPlane(4, 1e-4))
 
 
+def test_paths_beside_are_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_config("config.yaml", Run(3), data=Path("a/b"), note="a/b", none=None)
+    said = load_config(dict, tmp_path / "config.yaml")
+    assert said["data"] == str(tmp_path / "a" / "b") and said["note"] == "a/b"
+    assert said["none"] is None
+
+
 def test_keys_of_others_stand_beside(tmp_path: Path) -> None:
     path = tmp_path / "run" / "config.yaml"
     save_config(path, Run(3), data="a/b")

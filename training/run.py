@@ -126,14 +126,10 @@ def _train(
         seconds = 60 * minutes - (time.monotonic() - began)
         config = plan_steps(config, dataset, seconds=seconds / shards)
     processes.wait()  # all have looked for a run before there is one
-    kept = (
-        None
-        if resume
-        else {"data": str(data.absolute())} | ({} if shards == 1 else {"shards": shards})
-    )
     with _nothing_left_of_a_failure(out):
-        if kept is not None and processes.is_first():
-            save_config(out / "config.yaml", config, **kept)
+        if not resume and processes.is_first():
+            more = {} if shards == 1 else {"shards": shards}
+            save_config(out / "config.yaml", config, data=data, **more)
         trainer = _trainer(config, dataset, resuming=resuming, shards=shards)
         spent = _restore(out / CHECKPOINT, trainer) if resuming else 0.0
         _to_the_end(trainer, out, began - spent, view)

@@ -102,10 +102,16 @@ def load_config(cls: type[T], path: str | Path, *, but: tuple[str, ...] = ()) ->
     return from_dict(cls, raw, path.name)
 
 
-def save_config(path: str | Path, config: Any, **beside: str | int | float | bool | None) -> None:
-    """Write a dataclass to a YAML file, whole or not at all; `beside` adds keys before its own."""
+def save_config(
+    path: str | Path, config: Any, **beside: str | int | float | bool | Path | None
+) -> None:
+    """Write a dataclass to a YAML file, whole or not at all; `beside` adds keys before its own.
+
+    Paths are written whole, so that a run finds its data again from any folder.
+    """
     path = Path(path)
-    values = {**beside, **to_dict(config)}
+    said = {k: str(v.absolute()) if isinstance(v, Path) else v for k, v in beside.items()}
+    values = {**said, **to_dict(config)}
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     with written_whole(path) as place:
         place.write_text(text, encoding="utf-8")

@@ -65,8 +65,7 @@ def train_field(
     worlds = open_worlds(data, split="train")
     check_fit(worlds, trained.config, data)
     if not resume:
-        data_path, field_of = str(Path(data).absolute()), str(Path(model).absolute())
-        save_config(begun, config, data=data_path, field_of=field_of)
+        save_config(begun, config, data=Path(data), field_of=Path(model))
     made = with_new_field(trained, config.fields, seed=config.seed)
     stage = FieldStage(config.fields, made, worlds, seed=config.seed)
     run_stage(stage, out, every=config.checkpoint_every, resume=resume)

@@ -115,10 +115,9 @@ def _train(
         config = _perceiving_as(config, shared.config)
     processes.wait()  # all have looked for a run before there is one
     if not resume and processes.is_first():
-        where = None if perception is None else str(Path(perception).absolute())
+        where = None if perception is None else Path(perception)
         more = {} if shards == 1 else {"shards": shards}
-        beside = {"data": str(Path(data).absolute()), "perception_run": where, **more}
-        save_config(out / "config.yaml", config, **beside)
+        save_config(out / "config.yaml", config, data=Path(data), perception_run=where, **more)
     how = How(resume, shards)
     folder = out if perception is None else Path(perception)
     model = _trained(new_model(config, worlds), shared, worlds, out, how, folder=folder)
