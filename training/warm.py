@@ -57,7 +57,7 @@ def _key(module: str, folders: Sequence[str]) -> str:
     """Changes with every source that kernels may come from, with Numba and with the machine."""
     root = Path(__file__).resolve().parents[1]
     parts = [module, numba.__version__, platform.machine(), platform.processor()]
-    parts.append(source_key("clay4d.jit"))
+    parts += [source_key("clay4d.jit"), source_key("clay4d.kernel_maths")]
     for folder in folders:
         for path in sorted((root / folder).rglob("*.py")):
             parts.append(hashlib.sha256(path.read_bytes()).hexdigest())
