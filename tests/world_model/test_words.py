@@ -62,6 +62,9 @@ def test_patches_have_whole_words_and_padding_changes_nothing() -> None:
     both, mask = encoder(["a red ball", "a very much longer prompt than that"])
     assert real.sum() == 3 and mask.sum(1).tolist() == [3, 7]
     torch.testing.assert_close(alone[0], both[0, :3])
+    behind, mask = encoder(["", "a very much longer prompt than that", "a red ball"])
+    assert mask.sum(1).tolist() == [0, 7, 3]
+    torch.testing.assert_close(alone[0], behind[2, :3])
 
 
 def test_what_follows_does_not_change_earlier_patches() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from clay4d.world_model.patcher import GlobalThreshold, Monotonic, Rule, patch_starts
@@ -17,6 +18,10 @@ from clay4d.world_model.reasoners.transformer import positions
 
 Patcher = Callable[[bytes], Sequence[int]]
 """Where patches start; the first is 0."""
+
+
+SEEN = 5
+"""Bytes that a local convolution mixes: one and those before it."""
 
 
 def whitespace_patches(text: bytes) -> list[int]:
@@ -80,26 +85,38 @@ class TextEncoder(nn.Module):
         super().__init__()
         self.width, self.patcher = width, patcher
         self.bytes = nn.Embedding(257, width // 2)
-        self.local = nn.ModuleList(nn.Conv1d(width // 2, width // 2, 5) for _ in range(2))
+        self.local = nn.ModuleList(nn.Conv1d(width // 2, width // 2, SEEN) for _ in range(2))
         self.out = nn.Linear(width // 2, width)
 
     def forward(self, prompts: Sequence[str]) -> tuple[Float[Tensor, "N P D"], Bool[Tensor, "N P"]]:
         """A token for each patch, and which tokens are no padding."""
-        raw = [p.encode() for p in prompts]
-        owner = [_owners(text, self.patcher(text)) for text in raw]
-        length = max([len(text) for text in raw] + [1])
-        patches = max([max(o, default=-1) + 1 for o in owner] + [1])
-        ids: Int[Tensor, "N L"] = torch.full((len(raw), length), 256)
-        where = torch.zeros(len(raw), patches, length)
-        for n, (text, own) in enumerate(zip(raw, owner)):
-            ids[n, : len(text)] = torch.tensor(list(text), dtype=torch.int64)
-            where[n, own, range(len(own))] = 1
-        state = self.bytes(ids).transpose(1, 2)
+        lengths = [_lengths(text, self.patcher(text)) for text in (p.encode() for p in prompts)]
+        patches = max([len(own) for own in lengths] + [1])
+        real = torch.arange(patches) < torch.tensor([len(own) for own in lengths])[:, None]
+        tokens = torch.zeros(len(prompts), patches, self.width)
+        if real.any():
+            state = self._bytes("".join(prompts).encode(), [sum(own) for own in lengths])
+            counts = torch.tensor([n for own in lengths for n in own])
+            pooled = torch.segment_reduce(state, "mean", lengths=counts, axis=0)
+            tokens = tokens.masked_scatter(real[..., None], self.out(pooled))
+        return tokens + positions(patches, self.width), real
+
+    def _bytes(self, text: bytes, lengths: Sequence[int]) -> Float[Tensor, "L C"]:
+        """States of all bytes of some texts, which stand behind each other with gaps between.
+
+        In the gaps is nothing, so that no text sees the one before it, and the sums take in no padding.
+        """
+        gap = SEEN - 1
+        before = torch.repeat_interleave(torch.arange(1, len(lengths) + 1), torch.tensor(lengths))
+        places = torch.arange(len(text)) + gap * before
+        filled = torch.zeros(len(text) + gap * len(lengths), 1)
+        filled[places] = 1
+        embedded: Tensor = self.bytes(torch.frombuffer(bytearray(text), dtype=torch.uint8).long())
+        state = torch.zeros(len(filled), self.width // 2).index_copy(0, places, embedded)
         for layer in self.local:
-            state = state + F.gelu(layer(F.pad(state, (4, 0))))
-        count = where.sum(-1, keepdim=True)
-        pooled = where @ state.transpose(1, 2) / count.clamp_min(1)
-        return self.out(pooled) + positions(patches, self.width), count[..., 0] > 0
+            mixed = layer(F.pad(state.t(), (gap, 0))[None])[0].t()
+            state = (state + F.gelu(mixed)) * filled
+        return state[places]
 
 
 def vocabulary(prompts: Iterable[str]) -> list[str]:
@@ -107,10 +124,10 @@ def vocabulary(prompts: Iterable[str]) -> list[str]:
     return sorted({word for p in prompts for word in words_of(p)})
 
 
-def _owners(text: bytes, starts: Sequence[int]) -> list[int]:
-    """Which patch each byte belongs to."""
-    owners, patch, later = [], -1, set(starts)
-    for place in range(len(text)):
-        patch += place in later
-        owners.append(max(patch, 0))
-    return owners
+def _lengths(text: bytes, starts: Sequence[int]) -> list[int]:
+    """Bytes of each patch.
+
+    >>> _lengths(b"a red ball", [0, 1, 5])
+    [1, 4, 5]
+    """
+    return [b - a for a, b in pairwise([*starts, len(text)])]
