@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -152,3 +154,14 @@ def test_the_released_weights_are_there_and_say_what_they_are(tmp_path: Path) ->
     again = generate("A large red ball rolls into a small blue cube.", seed=3, decoder="field")
     assert isinstance(again.scene, ObjectFields) and len(again.scene.looks) == 2
     assert torch.equal(again.slots.positions, made.slots.positions)
+
+
+def test_loading_the_weights_does_not_load_torchs_compiler() -> None:
+    """It takes 1.5 s, and whatever counts with tensors that have no memory brings it."""
+    code = (
+        "import sys; from clay4d.world_model.generate import WEIGHTS; "
+        "from clay4d.world_model.model import WorldModel; WorldModel.load(WEIGHTS); "
+        "print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "False"

@@ -66,8 +66,16 @@ class GaussianDecoder(nn.Module):
         for net in (self.shape, self.floor):
             nn.init.normal_(net[-1].weight, std=0.01)  # type: ignore[arg-type]
             nn.init.zeros_(net[-1].bias)  # type: ignore[arg-type]
-        self.register_buffer("box", _rounded_box(size.gaussians), persistent=False)
-        self.register_buffer("grid", _grid(size.stage, size.reach), persistent=False)
+        self.register_buffer("box", torch.empty(size.gaussians, 3), persistent=False)
+        self.register_buffer("grid", torch.empty(size.stage, 3), persistent=False)
+        side = math.isqrt(size.stage)
+        if side * side != size.stage:
+            raise ValueError(f"stage got {size.stage} Gaussians; expected a square number.")
+        if (
+            not self.box.is_meta
+        ):  # Sums of tensors without memory load torch's compiler, 1.5 s long.
+            self.box.copy_(_rounded_box(size.gaussians))
+            self.grid.copy_(_grid(side, size.reach))
 
     def objects(self, looks: Float[Tensor, "N B A"]) -> Splats:
         """Canonical Gaussians, objects of all worlds in one row: [N·B, G, …]."""
@@ -155,10 +163,7 @@ def _rounded_box(count: int) -> Float[Tensor, "G 3"]:
     return scaled
 
 
-def _grid(count: int, reach: float) -> Float[Tensor, "G 3"]:
-    side = round(count**0.5)
-    if side * side != count:
-        raise ValueError(f"stage got {count} Gaussians; expected a square number.")
+def _grid(side: int, reach: float) -> Float[Tensor, "G 3"]:
     line = torch.linspace(-reach, reach, side)
     x, y = torch.meshgrid(line, line, indexing="ij")
-    return torch.stack([x.flatten(), y.flatten(), torch.zeros(count)], -1)
+    return torch.stack([x.flatten(), y.flatten(), torch.zeros(side * side)], -1)

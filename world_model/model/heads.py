@@ -52,7 +52,7 @@ class FutureHead(nn.Module):
     def __init__(self, width: int, *, segment: int, modes: int) -> None:
         super().__init__()
         self.segment, self.modes = segment, modes
-        self.mode = nn.Parameter(torch.randn(modes, width) * 0.5)
+        self.mode = nn.Parameter(torch.empty(modes, width).normal_(std=0.5))
         self.up = nn.Linear(width, width)
         self.out = nn.Linear(width, segment * 7)
         self.chance = nn.Linear(width, modes)

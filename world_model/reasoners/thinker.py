@@ -120,7 +120,7 @@ class Thinker(nn.Module):
         super().__init__()
         self.size = size
         self.body = Transformer(size)
-        self.start = nn.Parameter(torch.randn(size.width) * 0.5)
+        self.start = nn.Parameter(torch.empty(size.width).normal_(std=0.5))
         self.writer = EventWriter(size.width, events)
 
     def express(
