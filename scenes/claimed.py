@@ -29,7 +29,7 @@ def only_sizes() -> Iterator[None]:
     """Whatever is built inside has sizes and no memory.
 
     >>> with only_sizes():
-    ...     layer = nn.Linear(10**9, 10**9)
+    ...     layer = torch.nn.Linear(10**9, 10**9)
     >>> layer.weight.shape[0]
     1000000000
     """
