@@ -59,7 +59,10 @@ class Rows:
 
 
 class Shelf:
-    """Keys and values [N, H, d, room] of one layer, and their gradients while these are made."""
+    """Keys and values [N, H, d, room] of one layer, and their gradients while these are made.
+
+    For one thread at a time: queries stand on it, too, while they are answered.
+    """
 
     def __init__(self, worlds: int, heads: int, size: int) -> None:
         self.filled = np.zeros(worlds, np.int64)
