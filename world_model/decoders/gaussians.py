@@ -71,9 +71,8 @@ class GaussianDecoder(nn.Module):
         side = math.isqrt(size.stage)
         if side * side != size.stage:
             raise ValueError(f"stage got {size.stage} Gaussians; expected a square number.")
-        if (
-            not self.box.is_meta
-        ):  # Sums of tensors without memory load torch's compiler, 1.5 s long.
+        # Sums of tensors without memory would load torch's compiler, 1.5 s long.
+        if not self.box.is_meta:
             self.box.copy_(_rounded_box(size.gaussians))
             self.grid.copy_(_grid(side, size.reach))
 

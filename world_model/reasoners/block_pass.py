@@ -14,13 +14,13 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from clay4d.world_model.reasoners.layers import (
-    LANES,
     attend,
     attend_backward,
     gelu,
     normalise,
     normalise_backward,
     take_out,
+    wide,
 )  # fmt: skip
 from clay4d.world_model.reasoners.shelf import Past, Rows
 
@@ -47,7 +47,7 @@ class BlockPass(torch.autograd.Function):
         first, first_rate = _normal(given, before)
         split = torch.mm(first, qkv.t()).view(len(given), 3, heads, x.shape[2] // heads)
         shelf.make_room(int(every.max(initial=0)))
-        seen = int((rows.counts * (-(-every // LANES) * LANES)).sum())
+        seen = int((rows.counts * wide(every)).sum())
         chances, mixed = x.new_empty(heads * seen), torch.empty_like(given)
         attend(
             split.numpy(), rows.starts, shelf.keys, shelf.values, past.lengths, stays, causal,

@@ -9,6 +9,8 @@ before it, and each world has as many as it has.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from clay4d.jit import device, inlined
@@ -23,9 +25,12 @@ LEAST = np.float32(-30)
 which take a processor a hundred times as long."""
 
 
-@inlined
-def _wide(count):  # type: ignore[no-untyped-def]
+def wide(count: Any) -> Any:
+    """The next multiple of LANES, of a number or of each of an array."""
     return (count + LANES - 1) // LANES * LANES
+
+
+_wide = inlined(wide)
 
 
 @device

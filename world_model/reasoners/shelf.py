@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from clay4d.world_model.reasoners.layers import LANES
+from clay4d.world_model.reasoners.layers import LANES, wide
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Shelf:
         """Have room for `count` tokens of each world, and where there was none, for some more."""
         have = self.keys.shape[3]
         if count > have:
-            room = -(-count // LANES) * LANES + 3 * LANES
+            room = wide(count) + 3 * LANES
             more = [(0, 0), (0, 0), (0, 0), (0, room - have)]
             self.keys, self.values = np.pad(self.keys, more), np.pad(self.values, more)
 

@@ -91,7 +91,7 @@ class ReasoningStage:
         segment = lesson.context
         mind = dynamics.read(mind, segment, lesson.looks, lesson.present, 0)
         moments = lesson.whole.positions.shape[1]
-        off, count = [], 0
+        off = []
         segments = moments // size - 1
         for index in range(segments):
             now = slice(size * (index + 1), size * (index + 2))
@@ -100,17 +100,16 @@ class ReasoningStage:
             truth = lesson.whole.at(now)
             loss, segment, error = next_loss(futures, truth, lesson.present)
             total, written, own = total + loss, written + events, own + asked
-            count += 1
             off.append(error)
-            if count < segments:
+            if index + 1 < segments:
                 mind = dynamics.read(mind, segment, lesson.looks, lesson.present, index + 1)
-        total = total / max(count, 1) + self.config.event_weight * written / max(count, 1)
-        total = total + own / max(count, 1)
+        total = total / max(segments, 1) + self.config.event_weight * written / max(segments, 1)
+        total = total + own / max(segments, 1)
         said["loss"] = total
         said["error"] = torch.stack(off).mean() if off else torch.zeros(())
-        said["events"] = written.detach() / max(count, 1)
+        said["events"] = written.detach() / max(segments, 1)
         if own.requires_grad:
-            said["own"] = own.detach() / max(count, 1)
+            said["own"] = own.detach() / max(segments, 1)
         return said
 
     def stage_of(self, step: int, draws: torch.Generator) -> int:
