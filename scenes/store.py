@@ -76,13 +76,14 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]
         raise OSError(f"{path} got {error}; expected to write it. Make room there.") from error
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and JSON header of a file that `write_tensors` wrote.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is not such a file, or is cut short.
     """
+    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there; expected a clay4d file. Check the path.")
     try:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from clay4d.scenes.store import write_tensors
 from clay4d.world_model.decoders import DecoderSize, GaussianDecoder
 from clay4d.world_model.judge import (
     LooksJudge,
@@ -119,6 +120,17 @@ def test_the_judge_learns_and_is_kept(small_worlds: Path, tmp_path: Path) -> Non
     judge.save(tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="no judge of this version"):
         LooksJudge.load(tmp_path / "other.safetensors")
+    assert torch.equal(
+        LooksJudge.load(str(tmp_path / "judge.safetensors"))(crops)["shape"], whole(crops)["shape"]
+    )
+
+
+@pytest.mark.parametrize("names", [[1], {"shape": 3}, None, "shape"])
+def test_a_judge_of_odd_words_is_refused(names: object, tmp_path: Path) -> None:
+    path = tmp_path / "judge.safetensors"
+    write_tensors(path, LooksJudge().state_dict(), {"format": "clay4d-judge-1", "names": names})
+    with pytest.raises(ValueError, match="no judge of this version"):
+        LooksJudge.load(path)
 
 
 def test_prompts_are_scored_beside_the_truth(small_model: WorldModel, small_worlds: Path) -> None:

@@ -57,7 +57,7 @@ class LooksJudge(nn.Module):
         write_tensors(path, self.state_dict(), {"format": FORMAT, "names": NAMES})
 
     @classmethod
-    def load(cls, path: Path) -> LooksJudge:
+    def load(cls, path: str | Path) -> LooksJudge:
         """Read a judge that `save` wrote.
 
         Raises:
@@ -67,9 +67,9 @@ class LooksJudge(nn.Module):
         tensors, header = read_tensors(path)
         judge = cls()
         own = judge.state_dict()
-        said = {k: tuple(v) for k, v in header.get("names", {}).items()}
+        names = {k: list(v) for k, v in NAMES.items()}
         shapes = {k: v.shape for k, v in tensors.items()} == {k: v.shape for k, v in own.items()}
-        if header.get("format") != FORMAT or said != NAMES or not shapes:
+        if header.get("format") != FORMAT or header.get("names") != names or not shapes:
             raise ValueError(
                 f"{path} got no judge of this version; expected format {FORMAT!r}. Train one with: "
                 "clay4d train-world"

@@ -83,7 +83,7 @@ class WorldModel(nn.Module):
         write_tensors(path, self.state_dict(), header)
 
     @classmethod
-    def load(cls, path: Path) -> WorldModel:
+    def load(cls, path: str | Path) -> WorldModel:
         """Read a model that `save` wrote.
 
         Raises:
@@ -232,7 +232,7 @@ def _posed(slots: Slots, positions: Tensor, quats: Tensor, *, first: int = 0) ->
 
 
 def _claimed(
-    cls: type[WorldModel], path: Path, header: dict[str, Any], tensors: dict[str, Tensor]
+    cls: type[WorldModel], path: str | Path, header: dict[str, Any], tensors: dict[str, Tensor]
 ) -> WorldModel:
     """The model that a file's header describes, with random weights.
 
