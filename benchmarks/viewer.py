@@ -95,7 +95,7 @@ def main() -> None:
         scene, _, data = load_run(args.run)
         views = load_dataset(data).train if data is not None and data.exists() else None
     one_torch_thread()
-    keep_freed_memory()
+    keep_freed_memory(heaps=1)
     print(f"{machine('numba', 'viser')}; {len(scene)} Gaussians")
     with torch.no_grad():
         viewer = Viewer(scene, views=views, port=0)

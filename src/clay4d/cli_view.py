@@ -34,7 +34,7 @@ def view(
 
     # Numba's threads draw; torch's would only be in their way.
     one_torch_thread()
-    keep_freed_memory()
+    keep_freed_memory(heaps=1)
     viewer = show(run, data=data, host=host, port=port)
     print(f"{viewer.url}  (without WebGL: {viewer.url}/frames); Ctrl-C ends it.", flush=True)
     try:

@@ -35,8 +35,6 @@ from websockets.exceptions import WebSocketException
 PAGE = os.sysconf("SC_PAGE_SIZE")
 EXTRA = 8 << 20
 """Bytes of memory that may be added between the quarters, beside a twentieth: allocators keep some."""
-WARMING = 32 << 20
-"""The same in a viewer's first minute, whose pools still fill: 41 MB beside three busy processes, once of six."""
 TINY = {
     "motion": {"kind": "control-nodes", "nodes": 40, "width": 32, "depth": 2, "start": 0.0},
     "start": {"count": 1000}, "density": {"kind": "mcmc-density", "cap": 2000, "begin": 20, "every": 20},
@@ -103,21 +101,18 @@ def median(values: list[int]) -> int:
     return sorted(values)[len(values) // 2]
 
 
-def growth(
-    samples: list[Sample], *, pools: int = 0, extra: int = EXTRA
-) -> tuple[dict[str, Any], list[str]]:
+def growth(samples: list[Sample], *, pools: int = 0) -> tuple[dict[str, Any], list[str]]:
     """The second and the last quarter of the time side by side, and what has grown between them.
 
     Args:
         pools: threads up to which there are pools that fill as they are used.
-        extra: bytes that may be added, beside a twentieth.
     """
     quarter = max(len(samples) // 4, 1)
     early, late = samples[quarter : 2 * quarter] or samples[:1], samples[-quarter:]
     memory = [median([s.memory for s in part]) for part in (early, late)]
     told: dict[str, Any] = {"samples": len(samples), "memory_mb": [round(m / 1e6, 1) for m in memory]}  # fmt: skip
     grown = []
-    if memory[1] > 1.05 * memory[0] + extra:
+    if memory[1] > 1.05 * memory[0] + EXTRA:
         grown.append(f"memory grew from {memory[0]} to {memory[1]} bytes")
     for name in COUNTS:
         most = [max(getattr(s, name) for s in part) for part in (early, late)]
@@ -194,8 +189,12 @@ class Client(threading.Thread):
             self.sockets += 1
             leaves, slider, angle = time.monotonic() + stays, "", self.draws.uniform(0, 6.28)
             while time.monotonic() < leaves:
+                # As a browser does: it reads all that comes, and speaks twenty times a second.
+                speaks = time.monotonic() + 0.05
                 with contextlib.suppress(TimeoutError):
-                    slider = slider or _slider(bytes(socket.recv(timeout=0.2)))
+                    while (left := speaks - time.monotonic()) > 0:
+                        message = bytes(socket.recv(timeout=left))
+                        slider = slider or _slider(message)
                 angle += 0.1
                 eye = (3 * math.cos(angle), 3 * math.sin(angle), 1.0)
                 sent: list[Any] = [
@@ -276,7 +275,7 @@ def viewer(folder: Path, seconds: float, clients: int) -> dict[str, Any]:
         samples = watch(process.pid, seconds, lambda: process.poll() is None)
         for client in crowd:
             client.join(timeout=180)
-        told, wrong = growth(samples, pools=POOLS, extra=WARMING if seconds < 60 else EXTRA)
+        told, wrong = growth(samples, pools=POOLS)
         after = _settled(process.pid, before)
     finally:
         alive = process.poll() is None
