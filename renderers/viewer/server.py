@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ import rich
 import viser
 import websockets.asyncio.server
 from websockets.datastructures import Headers
+from websockets.exceptions import InvalidMessage
 from websockets.http11 import Request, Response
 
 LOCAL = {"localhost", "127.0.0.1", "::1"}
@@ -22,6 +24,15 @@ Page = Callable[[str], tuple[str, bytes] | None]
 PATIENCE = 120.0
 """Seconds that a page or a picture may take."""
 _opening = threading.Lock()
+
+
+def _of_a_request(record: logging.LogRecord) -> bool:
+    """False of connections that ask nothing, as browsers open some in advance and let them go."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], InvalidMessage)
+
+
+_told = logging.getLogger(__name__)
+_told.addFilter(_of_a_request)
 
 
 def open_server(*, host: str, port: int, page: Page) -> viser.ViserServer:
@@ -50,7 +61,8 @@ def open_server(*, host: str, port: int, page: Page) -> viser.ViserServer:
             return answer
 
         # A picture is drawn within what `websockets` takes for the opening of a connection: 10 seconds, else.
-        return serve(*args, process_request=process, **{**options, "open_timeout": PATIENCE})
+        ours = {"open_timeout": PATIENCE, "logger": _told}
+        return serve(*args, process_request=process, **{**options, **ours})
 
     serving = mock.patch.object(websockets.asyncio.server, "serve", checked)
     with _opening, serving, mock.patch.object(rich, "print"):

@@ -6,6 +6,9 @@ import dataclasses
 import io
 import itertools
 import json
+import logging
+import socket
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -24,7 +27,9 @@ from clay4d.renderers import render
 from clay4d.renderers.keyframes import KeyFrame
 from clay4d.renderers.paths import look_at, read_path
 from clay4d.renderers.viewer import Viewer
+from clay4d.renderers.viewer import server as server_module
 from clay4d.renderers.viewer.look import Look, covariances, draw, seen
+from clay4d.renderers.viewer.server import close_server, open_server
 from clay4d.renderers.viewer.splats import colours_from, leant_covariances
 from clay4d.renderers.viewer.viewer import _over
 from clay4d.scenes import Cameras, Gaussians
@@ -139,6 +144,32 @@ def test_pages_of_others_are_refused(viewer: Viewer) -> None:
         fetched(viewer.url, Host="evil.example")
     with pytest.raises(InvalidStatus, match="403"):
         connect(viewer.url.replace("http", "ws"), origin="http://evil.example")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HT", b"nonsense\r\n\r\n"])
+def test_who_asks_nothing_leaves_no_traceback(
+    said: bytes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # viser mutes its server's logger for good at the first request of a process.
+    told = logging.getLogger(f"{__name__}.{said!r}")
+    told.filters = [server_module._of_a_request]
+    monkeypatch.setattr(server_module, "_told", told)
+
+    def page(path: str) -> None:
+        raise RuntimeError("of a page")
+
+    server = open_server(host="127.0.0.1", port=0, page=page)
+    address = ("127.0.0.1", server.get_port())
+    with socket.create_connection(address) as visitor:
+        visitor.sendall(said)
+    # What goes wrong while a page is made is told still, once its visitor has the answer.
+    with pytest.raises(urllib.error.HTTPError, match="500"):
+        urllib.request.urlopen(f"http://127.0.0.1:{address[1]}/", timeout=60)
+    end = time.monotonic() + 30
+    while not caplog.records and time.monotonic() < end:
+        time.sleep(0.05)
+    close_server(server)
+    assert [str(r.exc_info[1]) for r in caplog.records if r.exc_info] == ["of a page"]
 
 
 def test_the_editors_file_is_a_path_file(viewer: Viewer, tmp_path: Path) -> None:
