@@ -214,7 +214,7 @@ def _near(
 def write_law(path: str | Path, law: Law, notes: dict[str, object]) -> None:
     """Write a law to a safetensors file, with notes on how it was learned."""
     tensors = {n: torch.from_numpy(np.ascontiguousarray(v)) for n, v in vars(law).items()}
-    write_tensors(Path(path), tensors, {"format": FORMAT, **notes})
+    write_tensors(path, tensors, {"format": FORMAT, **notes})
 
 
 def read_law(path: str | Path) -> Law:
@@ -224,7 +224,7 @@ def read_law(path: str | Path) -> Law:
         FileNotFoundError: no such file.
         ValueError: another format or other shapes, NaN or infinity.
     """
-    tensors, header = read_tensors(Path(path))
+    tensors, header = read_tensors(path)
     if header.get("format") != FORMAT:
         raise ValueError(
             f"{path} got format {header.get('format')!r}; expected {FORMAT!r}. "

@@ -56,7 +56,7 @@ MOTIONS: dict[str, Any] = {
 }
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+def write_tensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
     """Write a safetensors file with a JSON header, whole or not at all.
 
     The file is written beside its place under a temporary name, flushed to disk, and renamed.
@@ -67,7 +67,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]
     plain = {k: v.detach().contiguous() for k, v in tensors.items()}
     metadata = {"clay4d": json.dumps(header, sort_keys=True)}
     try:
-        with written_whole(path) as place:
+        with written_whole(Path(path)) as place:
             place.touch()  # safetensors' own files can be read by their owner alone
             mode = place.stat().st_mode
             save_file(plain, place, metadata=metadata)
@@ -175,10 +175,10 @@ def save_scene(path: str | Path, scene: SplatScene | AnyField) -> None:
     """Write a scene to one file, whole or not at all."""
     if isinstance(scene, AnyField):
         header = {"format": FIELD_FORMAT, **field_header(scene)}
-        write_tensors(Path(path), field_tensors(scene), header)
+        write_tensors(path, field_tensors(scene), header)
         return
     header = {"format": FORMAT, **scene_header(scene)}
-    write_tensors(Path(path), scene_tensors(scene), header)
+    write_tensors(path, scene_tensors(scene), header)
 
 
 def load_scene(path: str | Path) -> SplatScene | SplatSequence | AnyField:
@@ -201,7 +201,7 @@ def load_scene(path: str | Path) -> SplatScene | SplatSequence | AnyField:
     if read is not None:
         loaded: SplatScene = read(path)
         return loaded
-    tensors, header = read_tensors(Path(path))
+    tensors, header = read_tensors(path)
     if header.get("format") == FIELD_FORMAT:
         return field_from(tensors, header)
     if header.get("format") != FORMAT:

@@ -32,7 +32,7 @@ def save_trajectory(path: str | Path, trajectory: Trajectory) -> None:
         "contacts": [dataclasses.asdict(c) for c in trajectory.contacts],
     }  # fmt: skip
     tensors = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in arrays.items()}
-    write_tensors(Path(path), tensors, header)
+    write_tensors(path, tensors, header)
 
 
 def load_trajectory(path: str | Path) -> Trajectory:
@@ -42,7 +42,7 @@ def load_trajectory(path: str | Path) -> Trajectory:
         FileNotFoundError: there is no such file.
         ValueError: it is no trajectory, or of another version.
     """
-    tensors, header = read_tensors(Path(path))
+    tensors, header = read_tensors(path)
     if header.get("format") != FORMAT:
         raise ValueError(f"{path} got format {header.get('format')!r}; expected {FORMAT!r}.")
     arrays = {k: v.numpy() for k, v in tensors.items()}

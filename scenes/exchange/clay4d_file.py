@@ -79,7 +79,7 @@ def write_clay4d(
         raise ValueError(f"scene got {type(scene).__name__}; expected a trained or loaded scene.")
     coded, codings = encoded(scene)
     header = {"format": FORMAT, **scene_header(scene), "tensors": codings}
-    write_tensors(Path(path), coded, header)
+    write_tensors(path, coded, header)
 
 
 def read_clay4d(path: str | Path) -> SplatScene:
@@ -91,7 +91,7 @@ def read_clay4d(path: str | Path) -> SplatScene:
     """
     from clay4d.scenes.store import read_tensors, scene_from
 
-    data, header = read_tensors(Path(path))
+    data, header = read_tensors(path)
     if header.get("format") != FORMAT:
         raise ValueError(f"{path} got format {header.get('format')!r}; expected {FORMAT!r}.")
     codings = header.get("tensors")

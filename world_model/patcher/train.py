@@ -111,7 +111,7 @@ def train_byte_model(out: str | Path, options: ByteTraining, *, progress: bool =
         "format": FORMAT, "training": vars(options), "corpus": about,
         "held_out_bits_per_byte": round(bits, 4),
     }  # fmt: skip
-    write_tensors(Path(out), model.arrays(), header)
+    write_tensors(out, model.arrays(), header)
     minutes, own = (time.monotonic() - began) / 60, (time.process_time() - busy) / 60
     print(json.dumps(header), f"{minutes:.1f} minutes, {own:.1f} of processor", file=sys.stderr)
     return bits
